@@ -1,0 +1,259 @@
+package memory
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/fermata-run/fermata/agent"
+)
+
+// Errors that a Store's calls return, wrapped with what was found. Any other
+// error means that the store could not be asked: for a Commit, that it is not
+// known whether it took place (read the log to find out).
+var (
+	ErrConflict  = errors.New("the run's log has other records at its end than the ones that were read")
+	ErrClaimLost = errors.New("the run is claimed by another worker, or by none")
+	ErrNotFound  = errors.New("not in the store")
+	ErrErased    = errors.New("the run was erased")
+	ErrCorrupt   = errors.New("the store is damaged")
+	ErrFull      = errors.New("the store has no room left")
+)
+
+// A Store keeps runs. It is safe for use by many goroutines, and any number of
+// processes may share what it keeps.
+type Store interface {
+	// Now is the store's clock as far as this process knows it; it does no I/O.
+	// Records carry its time.
+	Now() time.Time
+
+	// Commit appends the records if Base is still the position of the log's last
+	// one, and puts the rest of c into effect, all or nothing, durably before it
+	// returns. If the records of c are in the log already (the reply to an
+	// earlier try was lost), it returns nil and does nothing. Otherwise, if the
+	// log has another end, it returns ErrConflict; if c.Claim is set and is not
+	// the run's claim, ErrClaimLost; if the run was erased, ErrErased.
+	Commit(ctx context.Context, c *Commit) error
+
+	// Read returns what a run's log holds; ErrNotFound or ErrErased if there is none.
+	Read(ctx context.Context, run agent.RunID, o ReadOptions) (*Log, error)
+
+	// Claim takes runs that want attention (Index.Wake has come) and that nobody
+	// has claimed, the longest waiting first. If there are none, it waits up to
+	// r.Wait for one and returns an empty list when that has passed. A claim ends
+	// when it is released, when its lease ends, or, where the store can tell, when
+	// its process is dead.
+	Claim(ctx context.Context, r *ClaimRequest) ([]Claim, error)
+
+	// Renew extends claims by lease from now, also those whose lease has ended if
+	// nobody took the run. It returns how each stands, in the order of held.
+	Renew(ctx context.Context, lease time.Duration, held []Held) ([]Renewal, error)
+
+	// Release gives a claim back and clears the run's strikes. If h.Last is not
+	// the end of the log any more, the run wants attention now; otherwise at its
+	// Index.Wake. Releasing a claim that is lost does nothing.
+	Release(ctx context.Context, h Held) error
+
+	// Watch yields a hint at once and whenever the run may have changed, until ctx
+	// ends (it then yields nothing more) or the store fails. Hints may be merged.
+	// One that is lost may cost latency only: a Store yields at least one every
+	// few seconds.
+	Watch(ctx context.Context, run agent.RunID) iter.Seq2[Hint, error]
+
+	// Speak adds to the sentence that the run's planner is saying. It is not
+	// durable and may be lost; watchers see it in Hint.Words.
+	Speak(ctx context.Context, run agent.RunID, w Words) error
+
+	// Runs lists runs, the last changed first.
+	Runs(ctx context.Context, q RunQuery) (*RunPage, error)
+
+	// Asks lists open asks, the oldest first.
+	Asks(ctx context.Context, q AskQuery) (*AskPage, error)
+
+	// PutBlob keeps a large value as part of the run and returns its name, the
+	// SHA-256 of data in hexadecimal. The run need not exist yet.
+	PutBlob(ctx context.Context, run agent.RunID, data []byte) (hash string, err error)
+
+	// Blob returns a value that PutBlob kept for the run, or ErrNotFound.
+	Blob(ctx context.Context, run agent.RunID, hash string) ([]byte, error)
+
+	// Erase removes the run and all that is kept of it, and leaves a tombstone:
+	// its id is never used again.
+	Erase(ctx context.Context, run agent.RunID) error
+
+	// Close releases what the process holds. Its claims are void.
+	Close() error
+}
+
+// Position is a place in a run's log: that of a record, or the zero Position
+// before the first.
+type Position struct {
+	Seq int64          `json:"seq"` // of the record, from 1
+	ID  agent.RecordID `json:"id"`
+}
+
+// Record is one record of a log.
+type Record struct {
+	Seq  int64
+	ID   agent.RecordID
+	Time time.Time // never before the time of the record before it; kept to the microsecond
+	Data []byte
+}
+
+// Position returns the record's place.
+func (r *Record) Position() Position { return Position{r.Seq, r.ID} }
+
+// Token names one claim. It is random.
+type Token string
+
+// Commit is one atomic step of one run.
+type Commit struct {
+	Run     agent.RunID
+	Base    Position // the end of the log that the step was decided on; zero creates the run
+	Claim   Token    // empty: the step needs no claim
+	Records []Record // at least one, Seq counting on from Base
+
+	Snapshot []byte // the folded state after Records, replacing the one before; nil leaves that
+	Index    Index  // how the run stands now, replacing the one before
+	Opened   []AskEntry
+	Closed   []agent.AskID
+	Progress bool // something ended well: clears the run's strikes
+}
+
+// Last returns the position that the log has after the commit.
+func (c *Commit) Last() Position { return c.Records[len(c.Records)-1].Position() }
+
+// Index is what lists and workers need to know of a run without its log.
+type Index struct {
+	Agent  string
+	Status agent.Status
+	Title  string    // how the run began, cut short
+	Reason string    // why it is stuck, failed or cancelled
+	Wake   time.Time // when it next wants attention; zero: not by itself
+}
+
+// AskEntry is an open ask in the inbox.
+type AskEntry struct {
+	ID     agent.AskID
+	Kind   agent.AskKind
+	Opened time.Time
+	Due    time.Time // zero: none
+	Data   []byte    // the ask, encoded
+
+	Run   agent.RunID // set by the store in lists
+	Agent string      // likewise
+}
+
+// ReadOptions say which part of a log is wanted. The zero value reads all.
+type ReadOptions struct {
+	After    int64 // only records with a higher Seq
+	Limit    int   // at most so many records; 0 means all
+	Snapshot bool  // begin with the snapshot, if there is one at or after After
+}
+
+// Log is what Read returns.
+type Log struct {
+	Snapshot   []byte   // nil if there is none or it was not asked for
+	SnapshotAt Position // the last record that Snapshot has folded
+	Records    []Record // those after it, in order
+	Last       Position // the end of the whole log
+}
+
+// ClaimRequest says what a worker wants.
+type ClaimRequest struct {
+	Worker string        // the worker's name, for people
+	Agents []string      // runs of these agents only
+	Run    agent.RunID   // if set, this run only, whatever its agent
+	Max    int           // at most so many
+	Lease  time.Duration // how long each is claimed without renewal
+	Wait   time.Duration // how long to wait for a first one; 0 does not wait
+
+	// Suspects asks for one run that has [SuspectAfter] strikes or more and for
+	// nothing else: it is to be driven alone. Without it such runs are left out,
+	// unless Run is set.
+	Suspects bool
+}
+
+// SuspectAfter is the number of strikes from which a run is claimed only by a
+// worker that drives nothing else.
+const SuspectAfter = 2
+
+// Claim is a run that a worker has taken.
+type Claim struct {
+	Run     agent.RunID
+	Token   Token
+	Last    Position // the end of its log
+	Strikes int      // how many claims before this ended in the worker's death or silence, in a row
+}
+
+// Held names a claim that a worker holds.
+type Held struct {
+	Run   agent.RunID
+	Token Token
+	Last  Position // the last record that the worker has folded; only Release looks at it
+}
+
+// Renewal says how a claim stands.
+type Renewal struct {
+	Held bool     // false: it is lost, and the worker must begin nothing more for the run
+	Last Position // the end of the run's log
+}
+
+// Hint says that a run may have changed.
+type Hint struct {
+	Last  Position // the end of its log; zero if there is no such run
+	Words Words    // the whole sentence so far that is being said, From 0; empty if none
+}
+
+// Words are a piece of a sentence that is being said. A new Attempt drops the
+// sentence before it; within an attempt a piece whose From is not the length of
+// what was said is ignored.
+type Words struct {
+	Attempt string // names the attempt; "" ends the sentence
+	From    int    // how many bytes of the attempt came before
+	Data    []byte
+}
+
+// RunQuery selects runs. The zero value selects the newest hundred.
+type RunQuery struct {
+	Agent    string         // "" any
+	Statuses []agent.Status // nil any
+	Prefix   string         // of the run's id
+	After    string         // RunPage.Next of the page before
+	Limit    int            // 0 means 100
+}
+
+// RunPage is a page of runs.
+type RunPage struct {
+	Runs []RunEntry
+	Next string // for the next page; "" if there is none
+}
+
+// RunEntry is a run in a list.
+type RunEntry struct {
+	Run     agent.RunID
+	Index   Index
+	Created time.Time // of the first record
+	Updated time.Time // of the last record
+	Records int64
+	Worker  string // who has claimed it; "" nobody
+	// Late is how long the run has wanted attention without anybody claiming it:
+	// after a while, probably no worker has its agent.
+	Late time.Duration
+}
+
+// AskQuery selects open asks. The zero value selects the oldest hundred.
+type AskQuery struct {
+	Run   agent.RunID
+	Agent string
+	Kind  agent.AskKind
+	After string
+	Limit int // 0 means 100
+}
+
+// AskPage is a page of asks.
+type AskPage struct {
+	Asks []AskEntry
+	Next string
+}
