@@ -13,21 +13,22 @@ const (
 	AskApproval AskKind = "approval" // may this call be made? choices: approve, edit, deny, instead
 	AskQuestion AskKind = "question" // a free answer: any JSON value that fits Schema
 	AskChoice   AskKind = "choice"   // one of Choices
-	AskOutcome  AskKind = "outcome"  // did this begun call take place? choices: happened, rerun, give-up
+	AskOutcome  AskKind = "outcome"  // did this begun call take place? choices: happened, rerun, not-happened, give-up
 	AskLimit    AskKind = "limit"    // a limit is reached; choices: continue, stop
 )
 
 // The choices of the asks that Fermata opens by itself.
 const (
-	Approve  = "approve"  // make the call with the arguments shown
-	Edit     = "edit"     // make the call with Answer.Value as its arguments
-	Deny     = "deny"     // do not make the call; Answer.Note tells the planner why
-	Instead  = "instead"  // do not make the call; Answer.Value is its result
-	Happened = "happened" // it took place; Answer.Value, if any, is its result
-	Rerun    = "rerun"    // it did not take place: make the call
-	GiveUp   = "give-up"  // nobody can tell, or it does not matter any more
-	Continue = "continue" // go on, with the same allowance again
-	Stop     = "stop"     // end the turn here
+	Approve     = "approve"      // make the call with the arguments shown
+	Edit        = "edit"         // make the call with Answer.Value as its arguments
+	Deny        = "deny"         // do not make the call; Answer.Note tells the planner why
+	Instead     = "instead"      // do not make the call; Answer.Value is its result
+	Happened    = "happened"     // it took place; Answer.Value, if any, is its result
+	Rerun       = "rerun"        // it did not take place: make the call
+	NotHappened = "not-happened" // it did not take place, and is not to be made
+	GiveUp      = "give-up"      // nobody can tell, or it does not matter any more
+	Continue    = "continue"     // go on, with the same allowance again
+	Stop        = "stop"         // end the turn here
 )
 
 // An Ask is a question to a person. A planner sets Kind (AskQuestion or
@@ -52,7 +53,8 @@ type Ask struct {
 	Opened  time.Time     `json:"opened,omitzero"`
 }
 
-// Answer is a person's reply to an ask.
+// Answer is a person's reply to an ask. An ask takes one: the same answer by the
+// same person again is accepted without effect, any other is refused.
 type Answer struct {
 	By     User            `json:"by,omitzero"`
 	Choice string          `json:"choice,omitempty"` // one of the ask's choices
@@ -61,9 +63,6 @@ type Answer struct {
 	// Digest, if set, is that of the arguments that the person has seen. An
 	// approval whose arguments have another digest is refused.
 	Digest string `json:"digest,omitempty"`
-	// Key makes the answer idempotent: the same answer with the same key is
-	// accepted again without effect. Empty takes the answer's content as its key.
-	Key string `json:"key,omitempty"`
 }
 
 // RefusalKind says why an input was refused.

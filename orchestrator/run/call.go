@@ -1,0 +1,139 @@
+package run
+
+import (
+	"time"
+
+	"github.com/fermata-run/fermata/agent"
+)
+
+// maxLookups is how often Reconcile is asked before a person is.
+const maxLookups = 5
+
+func (s *State) began(e *Began) {
+	o := s.Action(e.Action)
+	if o == nil || o.Phase != Ready || o.Attempt != e.Attempt {
+		return
+	}
+	o.Phase, o.Claim, o.Deadline = Begun, e.Claim, e.Deadline
+	s.Claim = e.Claim
+}
+
+// returned takes a result, also a late one: of a call whose outcome was
+// unknown, or of an attempt that was thought lost.
+func (s *State) returned(r *Record, e *Returned) {
+	o := s.Action(e.Action)
+	if o == nil {
+		s.lateTruth(r, e)
+		return
+	}
+	if e.Attempt < o.Attempt && o.Phase == Begun {
+		s.news(r, News{Kind: "note", Note: "An earlier attempt of the call " + o.Action.title() + " took place after all, besides the one that is going on: " + agent.PlainText(e.Content)})
+		return
+	}
+	if o.Action.Kind != agent.ActCall || o.Phase == Held || e.Attempt > o.Attempt {
+		return
+	}
+	s.close(r, o, agent.Returned, e.Content, func(c *agent.Closed) { c.Blob = e.Blob })
+}
+
+// lateTruth shows what became of a call that was closed in doubt.
+func (s *State) lateTruth(r *Record, e *Returned) {
+	gone, ok := s.GaveUp[e.Action]
+	if !ok {
+		return
+	}
+	delete(s.GaveUp, e.Action)
+	s.news(r, News{Kind: "note", Note: "The call " + gone.Name + " (" + gone.CallID + "), whose outcome nobody knew, took place after all: " + agent.PlainText(e.Content)})
+}
+
+// gaveUp remembers a call that is closed in doubt.
+func (s *State) gaveUp(o *Open) {
+	if s.GaveUp == nil {
+		s.GaveUp = map[agent.ActionID]Owed{}
+	}
+	s.GaveUp[o.ID] = Owed{CallID: o.Action.CallID, Name: o.Action.Name, Action: o.ID}
+}
+
+// callFailed takes an error: another attempt, the end, or doubt.
+func (s *State) callFailed(r *Record, e *CallFailed) {
+	o := s.Action(e.Action)
+	if o == nil || o.Attempt != e.Attempt || o.Action.Kind != agent.ActCall || o.Phase == Held {
+		return
+	}
+	sure := e.NotDone || e.Lookup || o.Action.Effect != agent.Once
+	if !sure {
+		if o.Phase == Begun {
+			s.doubt(r, o, e.Error, false)
+		}
+		return
+	}
+	lost := e.Lookup && o.Crashed
+	switch {
+	case o.Stopped != "":
+		s.close(r, o, o.Stopped, agent.JSONText("withdrawn; it did not take place"), nil)
+	case lost || e.Again && o.Attempt < o.Action.Attempts:
+		s.again(o, r.Time.Add(e.Wait))
+	default:
+		s.close(r, o, agent.Failed, agent.JSONText(e.Error), nil)
+	}
+}
+
+// again has a call made once more.
+func (s *State) again(o *Open, notBefore time.Time) {
+	o.Phase, o.Attempt, o.NotBefore = Ready, o.Attempt+1, notBefore
+	o.Claim, o.Deadline, o.Doubt, o.Crashed, o.Tries = "", time.Time{}, "", false, 0
+}
+
+// doubt marks a begun call's outcome as unknown: its tool is asked what became
+// of it, or else a person.
+func (s *State) doubt(r *Record, o *Open, why string, crashed bool) {
+	o.Doubt, o.Crashed = why, crashed
+	if o.Action.Lookup {
+		o.Phase, o.Tries, o.NotBefore = Lost, 0, time.Time{}
+		return
+	}
+	s.askOutcome(r, o)
+}
+
+func (s *State) askOutcome(r *Record, o *Open) {
+	o.Phase = Doubted
+	o.Ask = outcomeAsk(s.askID(r, 0), o, r.Time)
+}
+
+func (s *State) unresolved(r *Record, e *Unresolved) {
+	o := s.Action(e.Action)
+	if o == nil || o.Phase != Lost || o.Attempt != e.Attempt || o.Tries+1 != e.Try {
+		return
+	}
+	o.Tries, o.NotBefore = e.Try, r.Time.Add(e.Wait)
+	if e.Try >= maxLookups {
+		o.Doubt += "; looking it up failed: " + e.Error
+		s.askOutcome(r, o)
+	}
+}
+
+// lapsed puts a time that has come into effect.
+func (s *State) lapsed(r *Record, e *Lapsed) {
+	switch {
+	case e.Ask != "":
+		s.lapsedAsk(r, e.Ask)
+	case e.Wait != "":
+		if o := s.Action(e.Wait); o != nil && o.Phase == Awaiting {
+			outcome := agent.Expired
+			if o.Action.Name == "" {
+				outcome = agent.Returned // the time was what it waited for
+			}
+			s.close(r, o, outcome, agent.JSONText("the time has come"), nil)
+		}
+	case e.Call != "":
+		// Unknown only when a later claim is in the log and the deadline has passed.
+		if o := s.Action(e.Call); o != nil && o.Phase == Begun && o.Attempt == e.Attempt &&
+			o.Claim != s.Claim && !s.Time.Before(o.Deadline) {
+			s.doubt(r, o, "its worker was lost while it was going on", true)
+		}
+	default:
+		if s.Status() == agent.StatusIdle {
+			s.end(r, &End{Status: agent.StatusDone, Reason: "idle for " + s.Terms.CloseAfter.String()}, agent.Cancelled)
+		}
+	}
+}

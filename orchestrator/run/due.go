@@ -1,0 +1,268 @@
+package run
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fermata-run/fermata/agent"
+)
+
+// JobKind says what a job does.
+type JobKind string
+
+const (
+	JobBegin  JobKind = "begin"  // begin a turn: terms and instructions
+	JobPlan   JobKind = "plan"   // ask the planner
+	JobCall   JobKind = "call"   // call a tool
+	JobLookup JobKind = "lookup" // ask a tool's Reconcile
+)
+
+// A Job is something that should be going on right now. Two jobs are the same
+// if their keys are.
+type Job struct {
+	Kind    JobKind
+	Slot    int64 // begin and plan: State.Plan.Slot
+	Attempt int   // from 1
+	Action  agent.ActionID
+	// Begun says that the call was begun already. Who has it running lets it go
+	// on; anybody else must not make it.
+	Begun bool
+}
+
+// JobKey names a job.
+type JobKey string
+
+// Key returns the job's name. Begin and plan share one: a run is planned for
+// once at a time.
+func (j Job) Key() JobKey {
+	switch j.Kind {
+	case JobBegin, JobPlan:
+		return JobKey(fmt.Sprintf("plan/%d/%d", j.Slot, j.Attempt))
+	case JobLookup:
+		return JobKey(fmt.Sprintf("lookup/%s/%d", j.Action, j.Attempt))
+	}
+	return JobKey(fmt.Sprintf("call/%s/%d", j.Action, j.Attempt))
+}
+
+// Due returns all jobs that should be going on at now. It is level-triggered:
+// whoever drives the run starts what it does not have running.
+func (s *State) Due(now time.Time) []Job {
+	if s.Ended || s.quarantined() {
+		return nil
+	}
+	var jobs []Job
+	for _, o := range s.Open {
+		switch {
+		case o.Phase == Ready && !o.NotBefore.After(now):
+			jobs = append(jobs, Job{Kind: JobCall, Action: o.ID, Attempt: o.Attempt})
+		case o.Phase == Begun && o.Stopped == "":
+			jobs = append(jobs, Job{Kind: JobCall, Action: o.ID, Attempt: o.Attempt, Begun: true})
+		case o.Phase == Lost && !o.NotBefore.After(now):
+			jobs = append(jobs, Job{Kind: JobLookup, Action: o.ID, Attempt: o.Tries + 1})
+		}
+	}
+	if s.wantsPlan() && !s.Plan.NotBefore.After(now) && s.limit(now) == nil {
+		j := Job{Kind: JobPlan, Slot: s.Plan.Slot, Attempt: s.Plan.Attempt + 1}
+		if s.needsTurn() {
+			j.Kind = JobBegin
+		}
+		jobs = append(jobs, j)
+	}
+	return jobs
+}
+
+// Wanted reports whether a job that is running may go on. Planning goes on
+// until something makes it void, even if it would not be started now: what has
+// happened meanwhile is news for the next move.
+func (s *State) Wanted(j Job) bool {
+	if s.Ended || s.quarantined() {
+		return false
+	}
+	switch j.Kind {
+	case JobBegin, JobPlan:
+		return j.Slot == s.Plan.Slot && j.Attempt == s.Plan.Attempt+1 && s.mayPlan()
+	case JobLookup:
+		o := s.Action(j.Action)
+		return o != nil && o.Phase == Lost && o.Tries+1 == j.Attempt
+	}
+	o := s.Action(j.Action)
+	return o != nil && o.Attempt == j.Attempt && o.Stopped == "" && (o.Phase == Ready || o.Phase == Begun)
+}
+
+func (s *State) quarantined() bool { return s.Stuck != nil && s.Stuck.Quarantine }
+
+// mayPlan reports whether nothing forbids to ask the planner.
+func (s *State) mayPlan() bool {
+	return !s.Ended && s.Ending == nil && s.Stuck == nil && s.LimitAsk == nil && s.Turn.Halted == ""
+}
+
+// wantsPlan reports whether the planner is to be asked: there is news, and
+// nothing that it has to wait for.
+func (s *State) wantsPlan() bool {
+	if !s.mayPlan() || len(s.News) == 0 {
+		return false
+	}
+	if s.Plan.Again == agent.AtEachClosing {
+		return true
+	}
+	wrote := false
+	for i := range s.News {
+		wrote = wrote || s.News[i].Kind == "message"
+	}
+	for _, o := range s.Open {
+		// Of what its last move asked for, the planner is told when all has ended;
+		// unless the user wrote, and all that is open may take long.
+		if !o.resting() || !wrote && o.Seq == s.Plan.LastMove && o.Stopped == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// needsTurn reports whether a turn has to begin before the planner is asked:
+// there is none, or all that it would be asked about is a new message and what
+// came with it.
+func (s *State) needsTurn() bool {
+	if !s.Turn.Open {
+		return true
+	}
+	wrote := false
+	for i := range s.News {
+		if s.News[i].Kind == "message" && s.News[i].Seq > s.Turn.Began {
+			wrote = true
+		} else if s.News[i].Kind != "closed" && s.News[i].Seq <= s.Turn.Began {
+			return false
+		}
+	}
+	return wrote
+}
+
+// Overdue returns the first of the events that the clock, or a claim that
+// differs from the log's, makes due, or nil. Whoever appends anything appends
+// these first, one after the other: so an answer that comes after its due time
+// finds the expiry in the log. claim is empty for who holds none.
+func (s *State) Overdue(now time.Time, claim string) Event {
+	if s.Ended {
+		return nil
+	}
+	if now.Before(s.Time) {
+		now = s.Time
+	}
+	if at, e := s.nextLapse(claim); e != nil && !at.After(now) {
+		return e
+	}
+	if claim != "" && claim != s.Claim {
+		for _, o := range s.Open {
+			if o.Phase == Begun && o.Claim != claim {
+				return &TookOver{Claim: claim}
+			}
+		}
+	}
+	if s.wantsPlan() {
+		if l := s.limit(now); l != nil {
+			return l
+		}
+	}
+	return nil
+}
+
+// nextLapse returns what lapses first, and when.
+func (s *State) nextLapse(claim string) (time.Time, Event) {
+	var at time.Time
+	var first Event
+	consider := func(t time.Time, e Event) {
+		if !t.IsZero() && (first == nil || t.Before(at)) {
+			at, first = t, e
+		}
+	}
+	for _, o := range s.Open {
+		if o.Ask != nil {
+			consider(o.Ask.Due, &Lapsed{Ask: o.Ask.ID})
+		}
+		switch {
+		case o.Phase == Awaiting:
+			consider(o.Due, &Lapsed{Wait: o.ID})
+		case o.Phase == Begun && o.Claim != s.Claim:
+			consider(o.Deadline, &Lapsed{Call: o.ID, Attempt: o.Attempt})
+		}
+	}
+	if s.Status() == agent.StatusIdle && s.Terms.CloseAfter > 0 {
+		consider(s.Time.Add(s.Terms.CloseAfter), &Lapsed{})
+	}
+	return at, first
+}
+
+// Wake returns when the run next wants attention by itself; the zero time if
+// never. A time that has passed means now.
+func (s *State) Wake() time.Time {
+	if s.Ended || s.quarantined() {
+		return time.Time{}
+	}
+	var wake time.Time
+	consider := func(t time.Time) {
+		if t.Before(s.Time) {
+			t = s.Time
+		}
+		if wake.IsZero() || t.Before(wake) {
+			wake = t
+		}
+	}
+	if at, e := s.nextLapse(""); e != nil {
+		consider(at)
+	}
+	for _, o := range s.Open {
+		switch o.Phase {
+		case Ready, Lost:
+			consider(o.NotBefore)
+		case Begun:
+			consider(o.Deadline)
+		}
+	}
+	if s.wantsPlan() {
+		consider(s.Plan.NotBefore)
+		if t := s.turnTimeLeft(); t > 0 {
+			consider(s.Time.Add(t))
+		}
+	}
+	return wake
+}
+
+// limit returns the first limit that is reached at now, or nil.
+func (s *State) limit(now time.Time) *Limited {
+	turn, run := 1+s.Turn.Extra, 1+s.Spent.Extra
+	if s.needsTurn() { // its own allowance is a new one
+		turn = 0
+	}
+	counts := []struct {
+		name      string
+		used, max int
+	}{
+		{"turn_steps", s.Turn.Steps, s.Terms.TurnSteps * turn},
+		{"turn_tokens", s.Turn.Usage.Total(), s.Terms.TurnTokens * turn},
+		{"run_steps", s.Spent.Steps, s.Terms.RunSteps * run},
+		{"run_tokens", s.Spent.Usage.Total(), s.Terms.RunTokens * run},
+	}
+	for _, c := range counts {
+		if c.max > 0 && c.used >= c.max {
+			return &Limited{Limit: c.name, Used: fmt.Sprint(c.used), Max: fmt.Sprint(c.max)}
+		}
+	}
+	if most := s.Terms.TurnTime * time.Duration(turn); most > 0 {
+		if active := s.Turn.Active + max(now.Sub(s.Time), 0); active >= most {
+			return &Limited{Limit: "turn_time", Used: active.Round(time.Millisecond).String(), Max: most.String()}
+		}
+	}
+	return nil
+}
+
+// turnTimeLeft returns how long the turn may still be active; 0 if that is not
+// limited.
+func (s *State) turnTimeLeft() time.Duration {
+	if s.Terms.TurnTime == 0 || !s.Turn.Open {
+		return 0
+	}
+	return max(s.Terms.TurnTime*time.Duration(1+s.Turn.Extra)-s.Turn.Active, 1)
+}
+
+func isRunLimit(name string) bool { return strings.HasPrefix(name, "run_") }

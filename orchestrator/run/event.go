@@ -1,0 +1,262 @@
+package run
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/fermata-run/fermata/agent"
+)
+
+// An Event is a fact in a run's log. Its kind, in the log and in JSON output,
+// is the name of the Go type in lower case.
+type Event interface{ kind() string }
+
+// KindOf returns the event's kind as it stands in the log.
+func KindOf(e Event) string { return e.kind() }
+
+// Inputs: they come from outside and need no worker.
+type (
+	// Started is the first record of every run.
+	Started struct {
+		Agent string            `json:"agent"`
+		User  agent.User        `json:"user,omitzero"`
+		Meta  map[string]string `json:"meta,omitempty"`
+		Key   string            `json:"key,omitempty"`
+		Bare  bool              `json:"bare,omitempty"` // no message follows: the planner is asked at once
+	}
+
+	// Messaged says that the user wrote.
+	Messaged struct {
+		Message agent.Message `json:"message"`
+		By      agent.User    `json:"by,omitzero"`
+		Key     string        `json:"key,omitempty"`
+	}
+
+	// Answered says that a person answered an ask.
+	Answered struct {
+		Ask    agent.AskID  `json:"ask"`
+		Answer agent.Answer `json:"answer"`
+		Digest string       `json:"digest,omitempty"` // of the arguments that an approval approved
+	}
+
+	// Signaled says that an event from outside arrived.
+	Signaled struct {
+		Name string          `json:"name"`
+		Data json.RawMessage `json:"data,omitempty"`
+		By   agent.User      `json:"by,omitzero"`
+		Key  string          `json:"key,omitempty"`
+	}
+
+	// Cancelled says that somebody called the run off.
+	Cancelled struct {
+		By     agent.User `json:"by,omitzero"`
+		Reason string     `json:"reason,omitempty"`
+		Key    string     `json:"key,omitempty"`
+	}
+
+	// Retried says that somebody had a stuck run try again.
+	Retried struct {
+		By   agent.User `json:"by,omitzero"`
+		Note string     `json:"note,omitempty"`
+		Key  string     `json:"key,omitempty"`
+	}
+)
+
+// Planning: what came of asking the planner.
+type (
+	// TurnBegan records under which terms and instructions a turn goes on.
+	TurnBegan struct {
+		Slot         int64   `json:"slot"`
+		Terms        Terms   `json:"terms"`
+		Instructions *string `json:"instructions,omitempty"` // nil: as in the turn before
+	}
+
+	// Moved records a planner's admitted move, before anything of it is done.
+	Moved struct {
+		Basis   int64                      `json:"basis"`    // Seq of the last record that the planner has seen
+		BasisID agent.RecordID             `json:"basis_id"` // and its id
+		Message *agent.Message             `json:"message,omitempty"`
+		Actions []Action                   `json:"actions,omitempty"`
+		Keys    map[string]json.RawMessage `json:"keys,omitempty"`
+		Output  json.RawMessage            `json:"output,omitempty"`
+		Again   agent.Again                `json:"again,omitempty"`
+		Finish  bool                       `json:"finish,omitempty"`
+		Fail    string                     `json:"fail,omitempty"`
+		Usage   agent.Usage                `json:"usage,omitzero"`
+		Model   string                     `json:"model,omitempty"`
+	}
+
+	// PlanFailed says that the planner could not be asked, or gave no move.
+	PlanFailed struct {
+		Slot      int64         `json:"slot"`
+		Attempt   int           `json:"attempt"`
+		Error     string        `json:"error"`
+		Transient bool          `json:"transient,omitempty"` // ask again after Wait; otherwise the run is stuck
+		Wait      time.Duration `json:"wait,omitempty"`
+	}
+)
+
+// Calls: what came of calling a tool. Results are keyed by action and attempt
+// and need no claim.
+type (
+	// Began is durable before a Once call is made.
+	Began struct {
+		Action   agent.ActionID `json:"action"`
+		Attempt  int            `json:"attempt"`
+		Claim    string         `json:"claim"`    // of the worker that makes it
+		Deadline time.Time      `json:"deadline"` // the call has ended by then, one way or another
+	}
+
+	// Returned says that a call gave a result.
+	Returned struct {
+		Action  agent.ActionID  `json:"action"`
+		Attempt int             `json:"attempt"`
+		Content json.RawMessage `json:"content,omitempty"`
+		Blob    string          `json:"blob,omitempty"`   // Content is a preview of this
+		Lookup  bool            `json:"lookup,omitempty"` // found by Reconcile
+	}
+
+	// CallFailed says that a call gave an error.
+	CallFailed struct {
+		Action  agent.ActionID `json:"action"`
+		Attempt int            `json:"attempt"`
+		Error   string         `json:"error"`
+		NotDone bool           `json:"not_done,omitempty"` // the act has surely not taken place
+		Again   bool           `json:"again,omitempty"`    // the error is worth another attempt, if one is left
+		Wait    time.Duration  `json:"wait,omitempty"`     // before that
+		Stack   string         `json:"stack,omitempty"`    // of a panic
+		Lookup  bool           `json:"lookup,omitempty"`   // found by Reconcile, and so NotDone
+	}
+
+	// Unresolved says that Reconcile could not tell what became of a call.
+	Unresolved struct {
+		Action  agent.ActionID `json:"action"`
+		Attempt int            `json:"attempt"`
+		Try     int            `json:"try"`
+		Error   string         `json:"error"`
+		Wait    time.Duration  `json:"wait,omitempty"`
+	}
+)
+
+// What follows by itself: from the clock, from a limit, from a worker's fate.
+type (
+	// TookOver says that another worker's claim is on the run now.
+	TookOver struct {
+		Claim string `json:"claim"`
+	}
+
+	// Lapsed says that a time has come. One field is set, or none: then the run
+	// has been idle for long enough.
+	Lapsed struct {
+		Ask     agent.AskID    `json:"ask,omitempty"`     // its due time
+		Wait    agent.ActionID `json:"wait,omitempty"`    // the end of a wait
+		Call    agent.ActionID `json:"call,omitempty"`    // the deadline of a call whose worker is gone
+		Attempt int            `json:"attempt,omitempty"` // of Call
+	}
+
+	// Limited says that a limit is reached.
+	Limited struct {
+		Limit string `json:"limit"` // as in Terms: turn_steps, turn_tokens, turn_time, run_steps, run_tokens
+		Used  string `json:"used"`
+		Max   string `json:"max"`
+	}
+
+	// Stuck says that the run cannot go on by itself.
+	Stuck struct {
+		Reason     string `json:"reason"`
+		Quarantine bool   `json:"quarantine,omitempty"` // it made worker after worker fail: nothing of it is to be run
+	}
+)
+
+func (*Started) kind() string    { return "started" }
+func (*Messaged) kind() string   { return "messaged" }
+func (*Answered) kind() string   { return "answered" }
+func (*Signaled) kind() string   { return "signaled" }
+func (*Cancelled) kind() string  { return "cancelled" }
+func (*Retried) kind() string    { return "retried" }
+func (*TurnBegan) kind() string  { return "turnbegan" }
+func (*Moved) kind() string      { return "moved" }
+func (*PlanFailed) kind() string { return "planfailed" }
+func (*Began) kind() string      { return "began" }
+func (*Returned) kind() string   { return "returned" }
+func (*CallFailed) kind() string { return "callfailed" }
+func (*Unresolved) kind() string { return "unresolved" }
+func (*TookOver) kind() string   { return "tookover" }
+func (*Lapsed) kind() string     { return "lapsed" }
+func (*Limited) kind() string    { return "limited" }
+func (*Stuck) kind() string      { return "stuck" }
+
+// kinds makes an empty event of each kind. A kind that a released version has
+// written stays here for good.
+var kinds = map[string]func() Event{
+	"started":    func() Event { return new(Started) },
+	"messaged":   func() Event { return new(Messaged) },
+	"answered":   func() Event { return new(Answered) },
+	"signaled":   func() Event { return new(Signaled) },
+	"cancelled":  func() Event { return new(Cancelled) },
+	"retried":    func() Event { return new(Retried) },
+	"turnbegan":  func() Event { return new(TurnBegan) },
+	"moved":      func() Event { return new(Moved) },
+	"planfailed": func() Event { return new(PlanFailed) },
+	"began":      func() Event { return new(Began) },
+	"returned":   func() Event { return new(Returned) },
+	"callfailed": func() Event { return new(CallFailed) },
+	"unresolved": func() Event { return new(Unresolved) },
+	"tookover":   func() Event { return new(TookOver) },
+	"lapsed":     func() Event { return new(Lapsed) },
+	"limited":    func() Event { return new(Limited) },
+	"stuck":      func() Event { return new(Stuck) },
+}
+
+// Version is the version of the log's form that this package writes. It reads
+// all up to it.
+const Version = 1
+
+// envelope is an event as stored: {"v":1,"kind":"moved","event":{…}}.
+type envelope struct {
+	V     int             `json:"v"`
+	Kind  string          `json:"kind"`
+	Event json.RawMessage `json:"event"`
+}
+
+// Encode returns the event as it is stored.
+func Encode(e Event) ([]byte, error) {
+	body, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("run: encode %s: %w", e.kind(), err)
+	}
+	b := make([]byte, 0, len(body)+48)
+	b = fmt.Appendf(b, `{"v":%d,"kind":%q,"event":`, Version, e.kind())
+	b = append(b, body...)
+	return append(b, '}'), nil
+}
+
+// Decode reads an event as stored. It refuses what a newer version wrote.
+func Decode(data []byte) (Event, error) {
+	var env envelope
+	if err := json.Unmarshal(data, &env); err != nil {
+		return nil, fmt.Errorf("run: a record is not an event: %w", err)
+	}
+	if env.V < 1 || env.V > Version {
+		return nil, fmt.Errorf("run: a record has version %d, and this program reads versions 1 to %d: use a newer program", env.V, Version)
+	}
+	empty := kinds[env.Kind]
+	if empty == nil {
+		return nil, fmt.Errorf("run: a record has the kind %q, which this program does not know: use a newer program", env.Kind)
+	}
+	e := empty()
+	if err := json.Unmarshal(env.Event, e); err != nil {
+		return nil, fmt.Errorf("run: a record of kind %s has another form than expected: %w", env.Kind, err)
+	}
+	return e, nil
+}
+
+// Record is one record of a run's log: an event, its place, its id and its
+// time by the store's clock.
+type Record struct {
+	Seq   int64
+	ID    agent.RecordID
+	Time  time.Time
+	Event Event
+}

@@ -1,0 +1,116 @@
+package run
+
+import (
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/fermata-run/fermata/agent"
+)
+
+func (s *State) started(r *Record, e *Started) {
+	if r.Seq != 1 {
+		return
+	}
+	s.Agent, s.User, s.Meta, s.Created = e.Agent, e.User, e.Meta, r.Time
+	if e.Bare {
+		s.news(r, News{Kind: "start"})
+	}
+}
+
+func (s *State) messaged(r *Record, e *Messaged) {
+	if s.Ending != nil {
+		return
+	}
+	s.see(e.Key, keyOf(e))
+	if s.Title == "" {
+		s.Title = cut(e.Message.Text(), 80)
+	}
+	if s.Terms.OnMessage == agent.Interrupt && s.Turn.Open {
+		s.withdrawAll(r, agent.Superseded)
+		s.voidPlans(r)
+	}
+	if s.LimitAsk != nil && strings.HasPrefix(s.LimitAsk.Tool, "turn_") {
+		s.closeLimitAsk("withdrawn", "", "", s.Time) // the message begins a turn, with its own allowance
+	}
+	s.Turn.Halted = ""
+	s.unstick(r)
+	m := e.Message
+	m.Role, m.ID = agent.RoleUser, string(r.ID)
+	s.news(r, News{Kind: "message", Message: &m})
+}
+
+func (s *State) signaled(r *Record, e *Signaled) {
+	if s.Ending != nil {
+		return
+	}
+	s.see(e.Key, keyOf(e))
+	for _, o := range s.Open {
+		if o.Phase == Awaiting && o.Action.Name == e.Name {
+			s.close(r, o, agent.Returned, e.Data, func(c *agent.Closed) { c.By = e.By })
+			return
+		}
+	}
+	s.Signals = append(s.Signals, Kept{Seq: r.Seq, Name: e.Name, Data: e.Data, By: e.By})
+}
+
+func (s *State) cancelled(r *Record, e *Cancelled) {
+	if s.Ending != nil {
+		return
+	}
+	s.see(e.Key, keyOf(e))
+	s.end(r, &End{Status: agent.StatusCancelled, Reason: e.Reason, By: e.By}, agent.Cancelled)
+}
+
+func (s *State) retried(r *Record, e *Retried) {
+	s.see(e.Key, keyOf(e))
+	if s.Stuck != nil {
+		s.Stuck = nil
+		s.Turn.Bad = 0
+		s.voidPlans(r)
+		return
+	}
+	s.hurry()
+}
+
+// unstick lets a run whose planning failed try again: to write is to retry. A
+// quarantined run waits for an explicit retry.
+func (s *State) unstick(r *Record) {
+	if s.Stuck != nil && !s.Stuck.Quarantine {
+		s.Stuck = nil
+		s.Turn.Bad = 0
+		s.voidPlans(r)
+	}
+}
+
+// hurry ends the waits of back-offs.
+func (s *State) hurry() {
+	s.Plan.NotBefore = time.Time{}
+	for _, o := range s.Open {
+		o.NotBefore = time.Time{}
+	}
+}
+
+// see remembers an input's idempotency key.
+func (s *State) see(key, what string) {
+	if key == "" {
+		return
+	}
+	if s.Seen == nil {
+		s.Seen = map[string]string{}
+	}
+	s.Seen[key] = what
+}
+
+// cut shortens s to one line of at most n bytes.
+func cut(s string, n int) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if len(s) <= n {
+		return s
+	}
+	s = s[:n]
+	for !utf8.ValidString(s) && len(s) > 0 {
+		s = s[:len(s)-1]
+	}
+	return s + "…"
+}

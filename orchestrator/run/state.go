@@ -1,0 +1,289 @@
+package run
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/fermata-run/fermata/agent"
+)
+
+// State is what a run's log says, folded. Make one with [New], and change it
+// only by [State.Apply]; read its fields freely.
+type State struct {
+	Run     agent.RunID       `json:"run"`
+	Agent   string            `json:"agent"`
+	User    agent.User        `json:"user,omitzero"`
+	Meta    map[string]string `json:"meta,omitempty"`
+	Title   string            `json:"title,omitempty"` // the beginning of the first message
+	Created time.Time         `json:"created"`
+
+	Seq  int64          `json:"seq"`  // of the last record folded
+	ID   agent.RecordID `json:"id"`   // of the last record folded
+	Time time.Time      `json:"time"` // of the last record folded
+
+	Terms        Terms                      `json:"terms"`
+	Instructions string                     `json:"instructions,omitempty"`
+	Turn         Turn                       `json:"turn"`
+	Spent        Spent                      `json:"spent"` // over the whole run
+	Plan         PlanState                  `json:"plan"`
+	Open         []*Open                    `json:"open,omitempty"` // actions that have not ended, the oldest first
+	News         []News                     `json:"news,omitempty"` // what no move has taken up yet, in order
+	Owed         []Owed                     `json:"owed,omitempty"` // calls of the last message whose results no planner was shown
+	Keys         map[string]json.RawMessage `json:"keys,omitempty"` // what the planner has saved
+	Signals      []Kept                     `json:"signals,omitempty"`
+	LimitAsk     *agent.Ask                 `json:"limit_ask,omitempty"`
+	Stuck        *Stuck                     `json:"stuck,omitempty"`
+	Ending       *End                       `json:"ending,omitempty"` // how the run ends once its last action has ended
+	Ended        bool                       `json:"ended,omitempty"`
+
+	Claim  string                  `json:"claim,omitempty"`   // the last claim that the log tells of
+	Seen   map[string]string       `json:"seen,omitempty"`    // idempotency keys of inputs, with what they stand for
+	Asked  map[agent.AskID]AskEnd  `json:"asked,omitempty"`   // asks that are closed, and how
+	GaveUp map[agent.ActionID]Owed `json:"gave_up,omitempty"` // calls that were closed in doubt: their late truth still matters
+
+	messages []*agent.Message
+	blind    bool // folded from a snapshot: the words before it are not known
+}
+
+// Terms are an agent's rules as they were when a turn began.
+type Terms struct {
+	TurnSteps  int             `json:"turn_steps,omitempty"`  // 0: no limit, here and below
+	TurnTokens int             `json:"turn_tokens,omitempty"` //
+	TurnTime   time.Duration   `json:"turn_time,omitempty"`
+	RunSteps   int             `json:"run_steps,omitempty"`
+	RunTokens  int             `json:"run_tokens,omitempty"`
+	OnReached  agent.OnReached `json:"on_reached,omitempty"`
+	OnMessage  agent.OnMessage `json:"on_message,omitempty"`
+	CloseAfter time.Duration   `json:"close_after,omitempty"` // 0: never
+}
+
+// The defaults of an agent's rules.
+const (
+	DefaultTurnSteps  = 50
+	DefaultCloseAfter = 30 * 24 * time.Hour
+	DefaultTimeout    = time.Minute // of a tool
+)
+
+// TermsOf returns the agent's rules, with the defaults filled in.
+func TermsOf(a *agent.Agent) Terms {
+	t := Terms{
+		TurnSteps: a.Limits.TurnSteps, TurnTokens: max(a.Limits.TurnTokens, 0), TurnTime: max(a.Limits.TurnTime, 0),
+		RunSteps: max(a.Limits.RunSteps, 0), RunTokens: max(a.Limits.RunTokens, 0),
+		OnReached: a.Limits.OnReached, OnMessage: a.OnMessage, CloseAfter: a.CloseAfter,
+	}
+	if t.TurnSteps == 0 {
+		t.TurnSteps = DefaultTurnSteps
+	}
+	if t.CloseAfter == 0 {
+		t.CloseAfter = DefaultCloseAfter
+	}
+	t.TurnSteps, t.CloseAfter = max(t.TurnSteps, 0), max(t.CloseAfter, 0)
+	return t
+}
+
+// Turn is the turn that goes on, or the last one.
+type Turn struct {
+	N      int             `json:"n"` // from 1; 0 before the first
+	Open   bool            `json:"open,omitempty"`
+	Began  int64           `json:"began"`            // Seq of the record that began it
+	Steps  int             `json:"steps,omitempty"`  // moves
+	Usage  agent.Usage     `json:"usage,omitzero"`   // of all its moves
+	Active time.Duration   `json:"active,omitempty"` // time spent planning and acting
+	Extra  int             `json:"extra,omitempty"`  // how many times a person allowed more
+	Bad    int             `json:"bad,omitempty"`    // moves in a row of which every call was refused
+	Halted string          `json:"halted,omitempty"` // why it was ended before the planner ended it
+	Output json.RawMessage `json:"output,omitempty"` // its structured result
+}
+
+// Spent is what a run has used.
+type Spent struct {
+	Steps  int         `json:"steps,omitempty"`
+	Usage  agent.Usage `json:"usage,omitzero"`
+	Extra  int         `json:"extra,omitempty"` // how many times a person allowed more
+	Events int64       `json:"events,omitempty"`
+}
+
+// PlanState is how the asking of the planner stands.
+type PlanState struct {
+	// Slot is the Seq of the record that made all earlier planning void: the last
+	// move, an interruption, a cancellation. A move whose basis is before it has
+	// no effect.
+	Slot      int64       `json:"slot"`
+	Attempt   int         `json:"attempt,omitempty"` // failed ones
+	NotBefore time.Time   `json:"not_before,omitzero"`
+	Error     string      `json:"error,omitempty"` // of the last attempt
+	LastMove  int64       `json:"last_move,omitempty"`
+	Again     agent.Again `json:"again,omitempty"`
+}
+
+// News is something that no move has taken up yet: one of Message, Closed and
+// Note is set, or none for the bare start of a run. In a snapshot their words
+// are left out.
+type News struct {
+	Seq     int64          `json:"seq"`
+	ID      agent.RecordID `json:"id"`
+	Kind    string         `json:"kind"` // message, closed, note, start
+	Message *agent.Message `json:"-"`
+	Closed  *agent.Closed  `json:"-"`
+	Note    string         `json:"-"`
+	Action  agent.ActionID `json:"action,omitempty"` // of Closed
+}
+
+// Owed is a call of the last message whose result no planner was shown yet.
+type Owed struct {
+	CallID string         `json:"call_id"`
+	Name   string         `json:"name"`
+	Action agent.ActionID `json:"action"` // "" if nothing was done for it
+}
+
+// Kept is a signal that nothing waited for when it came.
+type Kept struct {
+	Seq  int64           `json:"seq"`
+	Name string          `json:"name"`
+	Data json.RawMessage `json:"data,omitempty"`
+	By   agent.User      `json:"by,omitzero"`
+}
+
+// End is how a run ends.
+type End struct {
+	Status agent.Status `json:"status"`
+	Reason string       `json:"reason,omitempty"`
+	By     agent.User   `json:"by,omitzero"`
+}
+
+// AskEnd is how an ask was closed.
+type AskEnd struct {
+	How    string    `json:"how"` // answered, expired, withdrawn
+	By     string    `json:"by,omitempty"`
+	Digest string    `json:"digest,omitempty"` // of the answer
+	At     time.Time `json:"at"`
+}
+
+// Phase is where an open action stands.
+type Phase string
+
+const (
+	Held     Phase = "held"     // a call that waits for approval
+	Ready    Phase = "ready"    // a call that should be going on, from NotBefore on
+	Begun    Phase = "begun"    // a Once call that was made: its outcome is awaited
+	Lost     Phase = "lost"     // a begun call whose outcome is unknown: Reconcile should be going on
+	Doubted  Phase = "doubted"  // a begun call whose outcome is unknown: a person is asked
+	Asking   Phase = "asking"   // an ask that is open
+	Awaiting Phase = "awaiting" // a wait for a signal or a time
+)
+
+// Open is an action that has not ended.
+type Open struct {
+	ID        agent.ActionID  `json:"id"`
+	Seq       int64           `json:"seq"` // of the move that asked for it
+	Action    Action          `json:"action"`
+	Phase     Phase           `json:"phase"`
+	Args      json.RawMessage `json:"args,omitempty"`   // of a call, as they will be used
+	Digest    string          `json:"digest,omitempty"` // of Args, where a person approved them
+	Attempt   int             `json:"attempt,omitempty"`
+	NotBefore time.Time       `json:"not_before,omitzero"`
+	Claim     string          `json:"claim,omitempty"`   // who began it
+	Deadline  time.Time       `json:"deadline,omitzero"` // when a begun call has ended by
+	Stopped   agent.Outcome   `json:"stopped,omitempty"` // it is no longer wanted: Cancelled or Superseded, once its outcome is known
+	Doubt     string          `json:"doubt,omitempty"`   // why the outcome is unknown
+	Crashed   bool            `json:"crashed,omitempty"` // the doubt comes from a lost worker, not from an error of the call
+	Tries     int             `json:"tries,omitempty"`   // of Reconcile
+	Ask       *agent.Ask      `json:"ask,omitempty"`     // the open ask
+	Due       time.Time       `json:"due,omitzero"`      // of a wait
+	Shown     bool            `json:"shown,omitempty"`   // a planner was shown that it is pending
+}
+
+// Action is an action as admitted: what the planner asked for, and the terms
+// that were resolved for it.
+type Action struct {
+	agent.Action
+	Effect   agent.Effect    `json:"effect,omitempty"`
+	Timeout  time.Duration   `json:"timeout,omitempty"`
+	Attempts int             `json:"attempts,omitempty"` // in all; 0 is 1
+	Backoff  time.Duration   `json:"backoff,omitempty"`  // the first wait
+	MaxWait  time.Duration   `json:"max_wait,omitempty"` // the longest
+	Lookup   bool            `json:"lookup,omitempty"`   // its tool has Reconcile
+	Approval string          `json:"approval,omitempty"` // why a person has to approve; "" if not
+	Schema   json.RawMessage `json:"schema,omitempty"`   // with Approval: of the arguments
+	Output   json.RawMessage `json:"result,omitempty"`   // with Approval: schema of a result in the tool's stead
+}
+
+// unknown reports whether nobody knows what became of the action.
+func (o *Open) unknown() bool { return o.Phase == Lost || o.Phase == Doubted }
+
+// resting reports whether the action waits for a person, an event or a time,
+// or is no longer wanted, so that nothing of it holds up the planner.
+func (o *Open) resting() bool {
+	switch o.Phase {
+	case Held, Doubted, Asking, Awaiting:
+		return true
+	case Begun, Lost:
+		return o.Stopped != ""
+	}
+	return false
+}
+
+// New returns the state of a run that has no records yet.
+func New(id agent.RunID) *State { return &State{Run: id} }
+
+// Status says what the run is doing.
+func (s *State) Status() agent.Status {
+	switch {
+	case s.Ended:
+		return s.Ending.Status
+	case s.Stuck != nil:
+		return agent.StatusStuck
+	case s.wantsPlan():
+		return agent.StatusPlanning
+	}
+	for _, o := range s.Open {
+		if o.Phase == Ready || o.Phase == Begun || o.Phase == Lost {
+			return agent.StatusActing
+		}
+	}
+	if len(s.Open) > 0 || s.LimitAsk != nil {
+		return agent.StatusWaiting
+	}
+	return agent.StatusIdle
+}
+
+// Reason says why the run is stuck, or how it ended, or why its turn was ended.
+func (s *State) Reason() string {
+	switch {
+	case s.Ended:
+		return s.Ending.Reason
+	case s.Stuck != nil:
+		return s.Stuck.Reason
+	case s.Plan.Error != "":
+		return s.Plan.Error
+	}
+	return s.Turn.Halted
+}
+
+// Action returns the open action with this id, or nil.
+func (s *State) Action(id agent.ActionID) *Open {
+	for _, o := range s.Open {
+		if o.ID == id {
+			return o
+		}
+	}
+	return nil
+}
+
+// Asks returns the open asks, the oldest first.
+func (s *State) Asks() []*agent.Ask {
+	var asks []*agent.Ask
+	for _, o := range s.Open {
+		if o.Ask != nil {
+			asks = append(asks, o.Ask)
+		}
+	}
+	if s.LimitAsk != nil {
+		asks = append(asks, s.LimitAsk)
+	}
+	return asks
+}
+
+// Messages returns the conversation as taken up by moves so far. It is nil in a
+// state that was restored from a snapshot. It is shared and must not be changed.
+func (s *State) Messages() []*agent.Message { return s.messages[:len(s.messages):len(s.messages)] }

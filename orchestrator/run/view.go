@@ -1,0 +1,154 @@
+package run
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/fermata-run/fermata/agent"
+)
+
+// View returns what the planner is shown at now, but for the tools, which the
+// fold does not know. It is nil for a state that was restored from a snapshot,
+// which has no words.
+func (s *State) View(now time.Time) *agent.View {
+	if s.blind {
+		return nil
+	}
+	v := &agent.View{
+		Run: s.Run, Agent: s.Agent, User: s.User, Meta: s.Meta, Instructions: s.Instructions,
+		Messages: append(s.Messages(), s.takenUp(s.Seq)...),
+		Keys:     s.Keys, Turn: s.Turn.N, Steps: s.Turn.Steps, Attempt: s.Plan.Attempt + 1, Now: now,
+	}
+	if s.Keys != nil {
+		v.Keys = cloneKeys(s.Keys)
+	}
+	for _, n := range s.News {
+		if n.Message != nil || n.Closed != nil {
+			v.News = append(v.News, agent.News{Message: n.Message, Closed: n.Closed})
+		}
+	}
+	for _, o := range s.Open {
+		a := o.Action.Action
+		a.Args = o.Args
+		open := agent.OpenAction{ID: o.ID, Action: a, State: stateOf(o)}
+		if o.Ask != nil {
+			open.Ask = o.Ask.ID
+		}
+		v.Open = append(v.Open, open)
+	}
+	return v
+}
+
+func cloneKeys[M ~map[K]V, K comparable, V any](m M) M {
+	c := make(M, len(m))
+	for k, v := range m {
+		c[k] = v
+	}
+	return c
+}
+
+// takenUp returns the messages that a move with this basis adds to the
+// conversation before its own: one result for each call that is owed one, then
+// what else has happened, in order. It depends on the log up to basis alone.
+func (s *State) takenUp(basis int64) []*agent.Message {
+	if s.blind {
+		return nil
+	}
+	var out []*agent.Message
+	owed := map[agent.ActionID]bool{}
+	if len(s.Owed) > 0 {
+		results := &agent.Message{ID: fmt.Sprintf("%d.results", basis), Role: agent.RoleTool}
+		for _, w := range s.Owed {
+			owed[w.Action] = true
+			results.Parts = append(results.Parts, agent.Part{Result: s.resultOf(w, basis)})
+		}
+		out = append(out, results)
+	}
+	for i, n := range s.News {
+		if n.Seq > basis {
+			break
+		}
+		switch {
+		case n.Message != nil:
+			out = append(out, n.Message)
+		case n.Note != "":
+			out = append(out, note(fmt.Sprintf("%s.%d.note", n.ID, i), n.Note))
+		case n.Closed != nil && n.Closed.CallID != "" && !owed[n.Closed.Action]:
+			out = append(out, note(fmt.Sprintf("%s.%s.note", n.ID, n.Closed.Action), lateNews(n.Closed)))
+		}
+	}
+	return out
+}
+
+// resultOf returns the one result that a call of the last message has for a
+// planner that has seen the log up to basis.
+func (s *State) resultOf(w Owed, basis int64) *agent.Result {
+	for _, n := range s.News {
+		if n.Seq <= basis && n.Closed != nil && n.Closed.Action == w.Action && w.Action != "" {
+			c := n.Closed
+			return &agent.Result{CallID: w.CallID, Name: w.Name, Outcome: c.Outcome, Content: c.Content, Blob: c.Blob}
+		}
+	}
+	res := &agent.Result{CallID: w.CallID, Name: w.Name, Outcome: agent.Failed, Content: agent.JSONText("nothing was done for this call")}
+	if o := s.Action(w.Action); o != nil {
+		res.Outcome = stateOf(o)
+		res.Content = agent.JSONText(pendingWords(o))
+		return res
+	}
+	if s.closesLater(w.Action, basis) {
+		res.Outcome, res.Content = agent.Pending, agent.JSONText("this call has not ended yet; a note will follow")
+	}
+	return res
+}
+
+// closesLater reports whether the action ended after basis.
+func (s *State) closesLater(id agent.ActionID, basis int64) bool {
+	return slices.ContainsFunc(s.News, func(n News) bool { return n.Seq > basis && n.Action == id && id != "" })
+}
+
+func stateOf(o *Open) agent.Outcome {
+	if o.unknown() {
+		return agent.Unknown
+	}
+	return agent.Pending
+}
+
+// pendingWords tells a planner why a call has no outcome yet.
+func pendingWords(o *Open) string {
+	switch {
+	case o.Phase == Held:
+		return "this call waits for a person's approval and has not been made; a note will follow"
+	case o.unknown():
+		return "this call was begun, and nobody knows yet whether it took place (" + o.Doubt + "); do not make it again; a note will follow"
+	case o.Phase == Asking:
+		return "the person has not answered yet; a note will follow"
+	case o.Phase == Awaiting:
+		return "what is waited for has not come yet; a note will follow"
+	}
+	return "this call has not ended yet; a note will follow"
+}
+
+// lateNews tells a planner how a call ended that it was shown as open.
+func lateNews(c *agent.Closed) string {
+	text := fmt.Sprintf("The call %s (%s), which was open, has ended. Outcome: %s.", c.Name, c.CallID, c.Outcome)
+	if len(c.Content) > 0 {
+		text += " " + agent.PlainText(c.Content)
+	}
+	return text
+}
+
+func note(id, text string) *agent.Message {
+	return &agent.Message{ID: id, Role: agent.RoleNote, Parts: []agent.Part{{Text: text}}}
+}
+
+// markTaken drops what a move with this basis takes up.
+func (s *State) markTaken(basis int64) {
+	s.News = slices.DeleteFunc(slices.Clone(s.News), func(n News) bool { return n.Seq <= basis })
+	for _, w := range s.Owed {
+		if o := s.Action(w.Action); o != nil {
+			o.Shown = true
+		}
+	}
+	s.Owed = nil
+}
