@@ -14,6 +14,14 @@ type Model interface {
 	Generate(ctx context.Context, req *ModelRequest, emit func(Delta)) (*ModelReply, error)
 }
 
+// ModelFunc is a Model that is a function.
+type ModelFunc func(ctx context.Context, req *ModelRequest, emit func(Delta)) (*ModelReply, error)
+
+// Generate calls f.
+func (f ModelFunc) Generate(ctx context.Context, req *ModelRequest, emit func(Delta)) (*ModelReply, error) {
+	return f(ctx, req, emit)
+}
+
 // ModelRequest is what a model is asked.
 type ModelRequest struct {
 	Run      RunID  // whose conversation it is; "" outside of one

@@ -21,12 +21,14 @@ type Desk struct {
 // Admit resolves a planner's move once and for all, before it is recorded:
 // names, arguments against schemas, effects, time-outs, retries, approvals. What
 // cannot be done is admitted as a refused action, which the planner is told of.
-// An error means that the move itself makes no sense: the planner is broken.
-func Admit(s *State, basis int64, basisID agent.RecordID, m *agent.Move, d *Desk) (*Moved, error) {
+// v is the view that the planner was shown, and the basis the last record that it
+// had seen. An error means that the move itself makes no sense: the planner is
+// broken.
+func Admit(v *agent.View, basis int64, basisID agent.RecordID, m *agent.Move, d *Desk) (*Moved, error) {
 	if m == nil {
-		return nil, fmt.Errorf("the planner of agent %s returned neither a move nor an error", s.Agent)
+		return nil, fmt.Errorf("the planner of agent %s returned neither a move nor an error", v.Agent)
 	}
-	ad := &admission{state: s, desk: d, move: m, moved: &Moved{
+	ad := &admission{view: v, desk: d, move: m, moved: &Moved{
 		Basis: basis, BasisID: basisID, Message: m.Message, Keys: m.Keys, Output: m.Output,
 		Again: m.Again, Finish: m.Finish, Fail: m.Fail, Usage: m.Usage, Model: m.Model,
 	}}
@@ -35,7 +37,7 @@ func Admit(s *State, basis int64, basisID agent.RecordID, m *agent.Move, d *Desk
 	}
 	for _, r := range rules {
 		if err := r.admit(ad); err != nil {
-			return nil, fmt.Errorf("the planner of agent %s made a move that breaks the rule %q: %w", s.Agent, r.name, err)
+			return nil, fmt.Errorf("the planner of agent %s made a move that breaks the rule %q: %w", v.Agent, r.name, err)
 		}
 	}
 	return ad.moved, nil
@@ -58,7 +60,7 @@ var rules = []struct {
 
 // admission is a move on its way through the rules.
 type admission struct {
-	state *State
+	view  *agent.View
 	desk  *Desk
 	move  *agent.Move
 	moved *Moved
@@ -153,7 +155,7 @@ func (ad *admission) admitKinds() error {
 				bad = "an emitted event needs a name"
 			}
 		case agent.ActCancel:
-			if ad.state.Action(a.Target) == nil {
+			if !slices.ContainsFunc(ad.view.Open, func(o agent.OpenAction) bool { return o.ID == a.Target }) {
 				a.Refuse = fmt.Sprintf("there is no open action %q", a.Target)
 			}
 		default:

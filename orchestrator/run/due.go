@@ -195,37 +195,47 @@ func (s *State) nextLapse(claim string) (time.Time, Event) {
 
 // Wake returns when the run next wants attention by itself; the zero time if
 // never. A time that has passed means now.
-func (s *State) Wake() time.Time {
-	if s.Ended || s.quarantined() {
-		return time.Time{}
-	}
+func (s *State) Wake() time.Time { return s.WakeAfter(time.Time{}) }
+
+// WakeAfter returns the first time after t at which something becomes due by
+// itself; the zero time if nothing does.
+func (s *State) WakeAfter(t time.Time) time.Time {
 	var wake time.Time
-	consider := func(t time.Time) {
-		if t.Before(s.Time) {
-			t = s.Time
+	for _, at := range s.wakes() {
+		if at.Before(s.Time) {
+			at = s.Time
 		}
-		if wake.IsZero() || t.Before(wake) {
-			wake = t
+		if at.After(t) && (wake.IsZero() || at.Before(wake)) {
+			wake = at
 		}
 	}
+	return wake
+}
+
+// wakes returns all times at which something becomes due by itself.
+func (s *State) wakes() []time.Time {
+	if s.Ended || s.quarantined() {
+		return nil
+	}
+	var times []time.Time
 	if at, e := s.nextLapse(""); e != nil {
-		consider(at)
+		times = append(times, at)
 	}
 	for _, o := range s.Open {
 		switch o.Phase {
 		case Ready, Lost:
-			consider(o.NotBefore)
+			times = append(times, o.NotBefore)
 		case Begun:
-			consider(o.Deadline)
+			times = append(times, o.Deadline)
 		}
 	}
 	if s.wantsPlan() {
-		consider(s.Plan.NotBefore)
-		if t := s.turnTimeLeft(); t > 0 {
-			consider(s.Time.Add(t))
+		times = append(times, s.Plan.NotBefore)
+		if left := s.turnTimeLeft(); left > 0 {
+			times = append(times, s.Time.Add(left))
 		}
 	}
-	return wake
+	return times
 }
 
 // limit returns the first limit that is reached at now, or nil.

@@ -1,0 +1,317 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/sourcegraph/conc"
+
+	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/memory"
+	"github.com/fermata-run/fermata/orchestrator/perform"
+	"github.com/fermata-run/fermata/orchestrator/run"
+)
+
+// quarantineAfter is how many workers in a row a run may take down with it
+// before nobody runs it any more.
+const quarantineAfter = 5
+
+// The waits of a driver whose store, or whose run's log, cannot be read.
+const (
+	troubleWait    = 250 * time.Millisecond
+	troubleMaxWait = 30 * time.Second
+)
+
+// A driver drives one claimed run. Its loop is the whole engine:
+//
+//	drive
+//	├── load     read the log, if it is not known
+//	├── append   in one commit: what jobs gave, what is overdue, Began for Once calls
+//	├── stop and start jobs, so that those go on that should
+//	└── wait     for a job, for news, or for a time
+//
+// All of it is one goroutine; jobs run in their own and report to it.
+type driver struct {
+	o     *Orchestrator
+	p     *perform.Performer // set by load
+	claim memory.Claim
+
+	ctx  context.Context // of the jobs; it never ends by itself
+	stop context.CancelCauseFunc
+	jobs conc.WaitGroup
+
+	j       *journal // nil: to be read
+	durable atomic.Int64
+	running map[run.JobKey]*running
+	results chan result
+	pending []pending
+	trouble int // failures of the store in a row
+
+	news chan struct{}
+	lost chan struct{} // closed when the claim is lost
+	quit chan struct{} // closed when no new job is to be started
+}
+
+// running is a job that goes on.
+type running struct {
+	job  run.Job
+	stop context.CancelCauseFunc
+	tool *agent.Tool // nil for planning
+}
+
+// result is what a job gave; event is nil if it was stopped.
+type result struct {
+	key   run.JobKey
+	event run.Event
+}
+
+// pending is what a job gave and the log does not have yet, under an id that
+// stays the same however often appending it is tried.
+type pending struct {
+	id    agent.RecordID
+	event run.Event
+}
+
+func newDriver(ctx context.Context, o *Orchestrator, c memory.Claim, quit chan struct{}) *driver {
+	d := &driver{
+		o: o, claim: c, running: map[run.JobKey]*running{}, results: make(chan result),
+		news: make(chan struct{}, 1), lost: make(chan struct{}), quit: quit,
+	}
+	d.ctx, d.stop = context.WithCancelCause(context.WithoutCancel(ctx))
+	return d
+}
+
+// poke has the driver look at the log again.
+func (d *driver) poke() {
+	select {
+	case d.news <- struct{}{}:
+	default:
+	}
+}
+
+// drive drives the run until it rests, until its claim is lost, or until quit is
+// closed and the running jobs have ended.
+func (d *driver) drive() {
+	defer d.o.slots.forget(d)
+	defer d.jobs.Wait()
+	quit := d.quit
+	for {
+		wake, err := d.step()
+		switch {
+		case errors.Is(err, memory.ErrClaimLost), errors.Is(err, memory.ErrErased), errors.Is(err, memory.ErrNotFound):
+			d.abandon()
+			return
+		case err != nil:
+			wake = d.troubled(err)
+			if d.quitting() && len(d.running) == 0 {
+				d.abandon()
+				return
+			}
+		case d.rests(wake):
+			d.release()
+			return
+		}
+		if d.wait(wake, &quit) {
+			d.abandon()
+			return
+		}
+	}
+}
+
+// wait waits until there is something to do. It reports whether the claim is
+// lost.
+func (d *driver) wait(wake time.Time, quit *chan struct{}) (lost bool) {
+	var alarm <-chan time.Time
+	if !wake.IsZero() {
+		timer := time.NewTimer(until(d.o.store.Now(), wake))
+		defer timer.Stop()
+		alarm = timer.C
+	}
+	select {
+	case r := <-d.results:
+		d.take(r)
+	case <-d.news:
+		d.catchUp()
+	case <-alarm:
+	case <-*quit:
+		*quit = nil // once
+	case <-d.lost:
+		return true
+	}
+	return false
+}
+
+// troubled notes a failure of the store and returns when to try again.
+func (d *driver) troubled(err error) time.Time {
+	d.j = nil
+	d.trouble++
+	d.o.opts.Logger.Error("a run cannot be driven now", "run", d.claim.Run, "tries", d.trouble, "error", err)
+	return d.o.store.Now().Add(min(troubleWait<<min(d.trouble, 10), troubleMaxWait))
+}
+
+func (d *driver) quitting() bool {
+	select {
+	case <-d.quit:
+		return true
+	default:
+		return false
+	}
+}
+
+// rests reports whether the driver has nothing to do: no job goes on, none is
+// due, and nothing is left to append. A run that is due later is left to whoever
+// claims it then.
+func (d *driver) rests(wake time.Time) bool {
+	if len(d.running) > 0 || len(d.pending) > 0 || d.j == nil {
+		return false
+	}
+	return d.quitting() || wake.IsZero() || wake.After(d.o.store.Now())
+}
+
+// step brings the log, and then the jobs, to where they should be. It returns
+// when to look again if nothing else happens; the zero time if never.
+func (d *driver) step() (wake time.Time, err error) {
+	if d.j == nil {
+		if err := d.load(); err != nil {
+			return wake, err
+		}
+	}
+	start, err := d.append()
+	if errors.Is(err, memory.ErrConflict) {
+		d.j = nil
+		return d.o.store.Now(), nil // somebody else appended: read on and decide again
+	}
+	if err != nil {
+		return wake, err
+	}
+	d.trouble = 0
+	for _, r := range d.running {
+		if !d.j.state.Wanted(r.job) {
+			r.stop(perform.ErrStopped)
+		}
+	}
+	for _, s := range start {
+		d.start(s)
+	}
+	return d.nextLook(), nil
+}
+
+// load reads the run's log, and drops from pending what it has already.
+func (d *driver) load() error {
+	there := map[agent.RecordID]bool{}
+	j, err := read(context.WithoutCancel(d.ctx), d.o.store, d.claim.Run, false, func(r *run.Record) { there[r.ID] = true })
+	if err != nil {
+		return err
+	}
+	if d.p = d.o.agents[j.state.Agent]; d.p == nil {
+		return fmt.Errorf("run %s is of agent %s, which this program does not have", d.claim.Run, j.state.Agent)
+	}
+	var missing []pending
+	for _, p := range d.pending {
+		if !there[p.id] {
+			missing = append(missing, p)
+		}
+	}
+	d.j, d.pending = j, missing
+	d.durable.Store(j.base.Seq)
+	return nil
+}
+
+// append appends what is pending and what follows from it, in one commit, and
+// returns the jobs to start after it. Nothing is started before the action that
+// it belongs to is durable, and no Once call before its Began is.
+func (d *driver) append() (start []*starting, err error) {
+	defer func() {
+		if err != nil {
+			d.j = nil
+			d.giveBack(start)
+			start = nil
+		}
+	}()
+	for _, p := range d.pending {
+		if _, err := d.j.add(p.id, p.event); err != nil {
+			return nil, err
+		}
+	}
+	if d.claim.Strikes >= quarantineAfter && d.j.state.Stuck == nil {
+		reason := fmt.Sprintf("%d workers in a row were lost while they drove this run; find out why, and retry it", d.claim.Strikes)
+		if _, err := d.j.add("", &run.Stuck{Reason: reason, Quarantine: true}); err != nil {
+			return nil, err
+		}
+		d.claim.Strikes = 0
+	}
+	if err := d.j.addOverdue(d.claim.Token); err != nil {
+		return nil, err
+	}
+	if !d.quitting() {
+		if start, err = d.prepare(); err != nil {
+			return start, err
+		}
+	}
+	if err := d.j.commit(context.WithoutCancel(d.ctx), d.claim.Token); err != nil {
+		return start, err
+	}
+	d.pending = nil
+	d.durable.Store(d.j.base.Seq)
+	return start, nil
+}
+
+// nextLook returns when something becomes due that does not go on yet. What
+// waits for a slot is poked when one is free.
+func (d *driver) nextLook() time.Time {
+	return d.j.state.WakeAfter(d.o.store.Now())
+}
+
+// catchUp reads on if the log has grown.
+func (d *driver) catchUp() {
+	if d.j == nil {
+		return
+	}
+	log, err := d.o.store.Read(context.WithoutCancel(d.ctx), d.claim.Run, memory.ReadOptions{After: d.j.base.Seq})
+	if err != nil || len(log.Records) == 0 && log.Last != d.j.base || d.j.fold(log, nil) != nil {
+		d.j = nil // read all of it anew, and see what is wrong there
+		return
+	}
+	d.durable.Store(d.j.base.Seq)
+}
+
+// take takes what a job gave.
+func (d *driver) take(r result) {
+	if job := d.running[r.key]; job != nil {
+		job.stop(nil)
+		delete(d.running, r.key)
+		d.o.slots.give(job.tool)
+	}
+	if r.event != nil {
+		d.pending = append(d.pending, pending{newRecordID(), r.event})
+	}
+}
+
+// release gives the claim back.
+func (d *driver) release() {
+	h := memory.Held{Run: d.claim.Run, Token: d.claim.Token, Last: d.j.base}
+	if err := d.o.store.Release(context.WithoutCancel(d.ctx), h); err != nil {
+		d.o.opts.Logger.Warn("a claim was not given back; its lease will end", "run", d.claim.Run, "error", err)
+	}
+}
+
+// abandon stops driving a run whose claim is lost. Once calls that were begun go
+// on, and what they give is recorded: results need no claim.
+func (d *driver) abandon() {
+	for _, r := range d.running {
+		if r.tool == nil || r.tool.Effect != agent.Once {
+			r.stop(perform.ErrStopped)
+		}
+	}
+	for len(d.running) > 0 {
+		d.take(<-d.results)
+	}
+	for _, p := range d.pending {
+		if isResult(p.event) {
+			d.o.report(d.claim.Run, p.id, p.event)
+		}
+	}
+}

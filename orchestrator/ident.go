@@ -1,0 +1,41 @@
+package orchestrator
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"fmt"
+	"os"
+
+	"github.com/fermata-run/fermata/agent"
+)
+
+// alphabet has 32 lowercase letters and digits that are hard to confuse.
+var encoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+
+// newID returns a random id of n characters, each with five bits.
+func newID(n int) string {
+	b := make([]byte, n*5/8+1)
+	rand.Read(b) // never fails
+	return encoding.EncodeToString(b)[:n]
+}
+
+func newRecordID() agent.RecordID { return agent.RecordID(newID(10)) }
+
+// runID returns the id of the run that a request with this idempotency key
+// starts; a random one if the key is empty.
+func runID(key string) agent.RunID {
+	if key == "" {
+		return agent.RunID(newID(16))
+	}
+	sum := sha256.Sum256([]byte("fermata run " + key))
+	return agent.RunID(encoding.EncodeToString(sum[:])[:26])
+}
+
+func defaultWorker() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown-host"
+	}
+	return fmt.Sprintf("%s/%d", host, os.Getpid())
+}

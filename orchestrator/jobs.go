@@ -1,0 +1,150 @@
+package orchestrator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/memory"
+	"github.com/fermata-run/fermata/orchestrator/perform"
+	"github.com/fermata-run/fermata/orchestrator/run"
+)
+
+// starting is a job that starts once the commit is durable. It has its slot.
+type starting struct {
+	job  run.Job
+	tool *agent.Tool
+	task *perform.Task // of a call or look-up
+}
+
+// prepare takes slots for the due jobs that do not go on yet, and adds Began for
+// the Once calls among them. What gets no slot stays due.
+func (d *driver) prepare() ([]*starting, error) {
+	var start []*starting
+	now := d.o.store.Now()
+	for _, job := range d.j.state.Due(now) {
+		if job.Begun || d.running[job.Key()] != nil {
+			continue
+		}
+		s := &starting{job: job}
+		if open := d.j.state.Action(job.Action); open != nil {
+			s.tool = d.p.Tool(open.Action.Name)
+			s.task = d.task(open)
+		}
+		if !d.o.slots.take(d, s.tool) {
+			continue
+		}
+		start = append(start, s)
+		if job.Kind != run.JobCall || s.task.Action.Effect != agent.Once {
+			continue
+		}
+		s.task.Deadline = now.Add(s.task.Action.Timeout)
+		began := &run.Began{Action: job.Action, Attempt: job.Attempt, Claim: string(d.claim.Token), Deadline: s.task.Deadline}
+		if _, err := d.j.add("", began); err != nil {
+			return start, err
+		}
+	}
+	return start, nil
+}
+
+// giveBack gives back the slots of jobs that are not started after all.
+func (d *driver) giveBack(start []*starting) {
+	for _, s := range start {
+		d.o.slots.give(s.tool)
+	}
+}
+
+func (d *driver) task(o *run.Open) *perform.Task {
+	s := d.j.state
+	return &perform.Task{
+		Info: agent.CallInfo{
+			Run: s.Run, Agent: s.Agent, Action: o.ID, Key: fmt.Sprintf("%s.%s", s.Run, o.ID),
+			Attempt: o.Attempt, User: s.User, Meta: s.Meta,
+		},
+		Action: o.Action, Args: o.Args, Digest: o.Digest,
+	}
+}
+
+// start has a job go on in its own goroutine.
+func (d *driver) start(s *starting) {
+	ctx, stop := context.WithCancelCause(d.ctx)
+	key := s.job.Key()
+	d.running[key] = &running{job: s.job, stop: stop, tool: s.tool}
+	do := d.doing(ctx, s)
+	d.jobs.Go(func() { d.results <- result{key, do()} })
+}
+
+// doing returns what the job does. It reads the state now, and not later.
+func (d *driver) doing(ctx context.Context, s *starting) func() run.Event {
+	p, job, task := d.p, s.job, s.task
+	switch job.Kind {
+	case run.JobCall:
+		late := func(e run.Event) { d.o.report(d.claim.Run, newRecordID(), e) }
+		return func() run.Event { return p.Call(ctx, task, late) }
+	case run.JobLookup:
+		return func() run.Event { return p.Lookup(ctx, task, job.Attempt) }
+	}
+	view := d.j.state.View(d.o.store.Now())
+	if job.Kind == run.JobBegin {
+		return func() run.Event { return p.Begin(ctx, view, job) }
+	}
+	seq, id := d.j.state.Seq, d.j.state.ID
+	return func() run.Event {
+		sp := newSpeaker(ctx, d.o.store, d.claim.Run, job)
+		defer sp.close()
+		return p.Plan(ctx, view, job, seq, id, sp.say)
+	}
+}
+
+// isResult reports whether an event is the outcome of a call, which is recorded
+// whoever has the claim.
+func isResult(e run.Event) bool {
+	switch e.(type) {
+	case *run.Returned, *run.CallFailed:
+		return true
+	}
+	return false
+}
+
+// reportTries is how often a result is tried to be recorded that came after its
+// driver had gone; the waits between double from a tenth of a second. If all
+// fail, the call's outcome is unknown, and the run's next worker finds that out.
+const reportTries = 10
+
+// report records a result that came late, without a claim.
+func (o *Orchestrator) report(id agent.RunID, record agent.RecordID, e run.Event) {
+	ctx := context.Background()
+	for try := range reportTries {
+		err := o.tryReport(ctx, id, record, e)
+		switch {
+		case err == nil:
+			o.poke(id)
+			return
+		case errors.Is(err, memory.ErrNotFound), errors.Is(err, memory.ErrErased):
+			return
+		case !errors.Is(err, memory.ErrConflict):
+			o.opts.Logger.Warn("a late result is not recorded yet", "run", id, "error", err)
+			time.Sleep(100 * time.Millisecond << try)
+		}
+	}
+	data, _ := json.Marshal(e)
+	o.opts.Logger.Error("a late result could not be recorded", "run", id, "kind", run.KindOf(e), "bytes", len(data))
+}
+
+func (o *Orchestrator) tryReport(ctx context.Context, id agent.RunID, record agent.RecordID, e run.Event) error {
+	there := false
+	j, err := read(ctx, o.store, id, true, func(r *run.Record) { there = there || r.ID == record })
+	if err != nil || there {
+		return err
+	}
+	if err := j.addOverdue(""); err != nil {
+		return err
+	}
+	if _, err := j.add(record, e); err != nil {
+		return err
+	}
+	return j.commit(ctx, "")
+}

@@ -1,0 +1,205 @@
+package orchestrator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/memory"
+	"github.com/fermata-run/fermata/orchestrator/run"
+)
+
+// A journal is a run as this process has read it, and what is to be appended
+// next. Nothing that it says is durable before commit has returned nil; if
+// commit fails, the journal is to be read anew.
+type journal struct {
+	store memory.Store
+	state *run.State
+	base  memory.Position // the end of the durable log that state has folded
+	asks  map[agent.AskID]bool
+
+	batch    []memory.Record // applied to state, not yet durable
+	progress bool            // the batch ends an action
+}
+
+// read reads a run's log and folds it: all of it, or, if brief is set, from the
+// last snapshot on, which has no words. each, if not nil, sees every record.
+func read(ctx context.Context, store memory.Store, id agent.RunID, brief bool, each func(*run.Record)) (*journal, error) {
+	log, err := store.Read(ctx, id, memory.ReadOptions{Snapshot: brief})
+	if err != nil {
+		return nil, err
+	}
+	j := &journal{store: store, state: run.New(id)}
+	if log.Snapshot != nil {
+		if j.state, err = run.Restore(log.Snapshot); err != nil {
+			return nil, err
+		}
+	}
+	if err := j.fold(log, each); err != nil {
+		return nil, err
+	}
+	return j, nil
+}
+
+// fold applies records that were read from the store.
+func (j *journal) fold(log *memory.Log, each func(*run.Record)) error {
+	for i := range log.Records {
+		r, err := decode(j.state.Run, &log.Records[i])
+		if err != nil {
+			return err
+		}
+		j.state.Apply(r)
+		if each != nil {
+			each(r)
+		}
+	}
+	j.base, j.asks = log.Last, openAsks(j.state)
+	return nil
+}
+
+func decode(id agent.RunID, m *memory.Record) (*run.Record, error) {
+	e, err := run.Decode(m.Data)
+	if err != nil {
+		return nil, fmt.Errorf("record %d of run %s: %w", m.Seq, id, err)
+	}
+	return &run.Record{Seq: m.Seq, ID: m.ID, Time: m.Time, Event: e}, nil
+}
+
+func openAsks(s *run.State) map[agent.AskID]bool {
+	asks := map[agent.AskID]bool{}
+	for _, a := range s.Asks() {
+		asks[a.ID] = true
+	}
+	return asks
+}
+
+// add applies an event and puts it into the batch. An empty id makes a new one.
+func (j *journal) add(id agent.RecordID, e run.Event) (*run.Record, error) {
+	data, err := run.Encode(e)
+	if err != nil {
+		return nil, err
+	}
+	if id == "" {
+		id = newRecordID()
+	}
+	at := j.store.Now()
+	if at.Before(j.state.Time) {
+		at = j.state.Time
+	}
+	r := &run.Record{Seq: j.state.Seq + 1, ID: id, Time: at, Event: e}
+	open := len(j.state.Open)
+	j.state.Apply(r)
+	j.progress = j.progress || len(j.state.Open) < open
+	j.batch = append(j.batch, memory.Record{Seq: r.Seq, ID: r.ID, Time: r.Time, Data: data})
+	return r, nil
+}
+
+// addOverdue adds what the clock, or a new claim, makes due.
+func (j *journal) addOverdue(claim memory.Token) error {
+	for {
+		e := j.state.Overdue(j.store.Now(), string(claim))
+		if e == nil {
+			return nil
+		}
+		if _, err := j.add("", e); err != nil {
+			return err
+		}
+	}
+}
+
+// commit makes the batch durable, under claim if it is not empty.
+func (j *journal) commit(ctx context.Context, claim memory.Token) error {
+	if len(j.batch) == 0 {
+		return nil
+	}
+	c := &memory.Commit{
+		Run: j.state.Run, Base: j.base, Claim: claim, Records: j.batch,
+		Index: indexOf(j.state), Progress: j.progress,
+	}
+	if err := j.diffAsks(c); err != nil {
+		return err
+	}
+	if snapshotDue(j.base.Seq, j.state.Seq) {
+		snap, err := j.state.Snapshot()
+		if err != nil {
+			return err
+		}
+		c.Snapshot = snap
+	}
+	if err := commitSurely(ctx, j.store, c); err != nil {
+		return err
+	}
+	j.base, j.asks = c.Last(), openAsks(j.state)
+	j.batch, j.progress = nil, false
+	return nil
+}
+
+// diffAsks fills in which asks the commit opens and closes.
+func (j *journal) diffAsks(c *memory.Commit) error {
+	now := map[agent.AskID]bool{}
+	for _, a := range j.state.Asks() {
+		now[a.ID] = true
+		if j.asks[a.ID] {
+			continue
+		}
+		data, err := json.Marshal(a)
+		if err != nil {
+			return fmt.Errorf("encode ask %s: %w", a.ID, err)
+		}
+		c.Opened = append(c.Opened, memory.AskEntry{ID: a.ID, Kind: a.Kind, Opened: a.Opened, Due: a.Due, Data: data})
+	}
+	for id := range j.asks {
+		if !now[id] {
+			c.Closed = append(c.Closed, id)
+		}
+	}
+	return nil
+}
+
+func indexOf(s *run.State) memory.Index {
+	return memory.Index{Agent: s.Agent, Status: s.Status(), Title: s.Title, Reason: s.Reason(), Wake: s.Wake()}
+}
+
+// The distance between snapshots grows with the run, so that what they cost per
+// record does not.
+const snapshotEvery = 256
+
+// snapshotDue reports whether a snapshot is due when a log grows from a to b
+// records.
+func snapshotDue(a, b int64) bool {
+	at := int64(snapshotEvery)
+	for at <= a {
+		at += max(snapshotEvery, at/2)
+	}
+	return b >= at
+}
+
+// commitSurely commits, and finds out what became of a commit whose reply was
+// lost.
+func commitSurely(ctx context.Context, store memory.Store, c *memory.Commit) error {
+	var err error
+	for range 3 {
+		err = store.Commit(ctx, c)
+		if err == nil || isRefused(err) || ctx.Err() != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// isRefused reports whether the store itself said no, so that the commit has
+// surely not taken place.
+func isRefused(err error) bool {
+	for _, known := range []error{memory.ErrConflict, memory.ErrClaimLost, memory.ErrErased, memory.ErrNotFound, memory.ErrCorrupt, memory.ErrFull} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return false
+}
+
+// until returns how long it is from now until t, at least 0.
+func until(now, t time.Time) time.Duration { return max(t.Sub(now), 0) }

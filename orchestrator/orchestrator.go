@@ -1,0 +1,171 @@
+package orchestrator
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"sync"
+	"time"
+
+	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/internal/schema"
+	"github.com/fermata-run/fermata/memory"
+	"github.com/fermata-run/fermata/orchestrator/perform"
+)
+
+// Options change how an orchestrator works. A nil *Options, and the zero value
+// of each field, give the defaults.
+type Options struct {
+	Logger *slog.Logger // what happens that no log of a run tells; nil discards it
+
+	// Lease is how long a claim lasts without renewal, and so how long the runs of
+	// a worker that was lost wait for another, where the store cannot tell that
+	// its process is dead. Default 10 seconds.
+	Lease time.Duration
+	// Grace is how long running jobs may go on when Work is to end. Default 10
+	// seconds; negative stops them at once.
+	Grace time.Duration
+	// MaxRuns is how many runs a worker drives at once. Default 200.
+	MaxRuns int
+	// MaxJobs is how many jobs go on at once in a worker. Default 100.
+	MaxJobs int
+	// Worker names this process for people. Default: the host and process id.
+	Worker string
+}
+
+// Orchestrator starts runs, takes inputs, and drives the runs of its agents. It
+// is safe for use by many goroutines.
+type Orchestrator struct {
+	store  memory.Store
+	opts   Options
+	agents map[string]*perform.Performer
+	slots  *slots
+
+	mu      sync.Mutex
+	drivers map[agent.RunID]*driver // the runs that this process drives
+}
+
+// New makes an orchestrator over a store. Without agents it can start, answer
+// and watch runs, and leaves driving them to other processes. It returns an
+// error that names the agent or tool if one is not well formed.
+func New(store memory.Store, agents []*agent.Agent, o *Options) (*Orchestrator, error) {
+	if store == nil {
+		return nil, fmt.Errorf("orchestrator: New needs a store; memory/sqlite has one that is a file")
+	}
+	orch := &Orchestrator{
+		store: store, opts: withDefaults(o),
+		agents: map[string]*perform.Performer{}, drivers: map[agent.RunID]*driver{},
+	}
+	orch.slots = newSlots(orch.opts.MaxJobs)
+	for _, a := range agents {
+		if err := checkAgent(a); err != nil {
+			return nil, fmt.Errorf("orchestrator: %w", err)
+		}
+		if orch.agents[a.Name] != nil {
+			return nil, fmt.Errorf("orchestrator: there are two agents named %q; give each its own name", a.Name)
+		}
+		orch.agents[a.Name] = &perform.Performer{
+			Agent: a, Validate: schema.Validate, PutBlob: store.PutBlob, Now: store.Now, Logger: orch.opts.Logger,
+		}
+	}
+	return orch, nil
+}
+
+func withDefaults(o *Options) Options {
+	var opts Options
+	if o != nil {
+		opts = *o
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	opts.Lease = orDefault(opts.Lease, 10*time.Second)
+	opts.Grace = orDefault(opts.Grace, 10*time.Second)
+	opts.MaxRuns = orDefault(opts.MaxRuns, 200)
+	opts.MaxJobs = orDefault(opts.MaxJobs, 100)
+	if opts.Worker == "" {
+		opts.Worker = defaultWorker()
+	}
+	return opts
+}
+
+func orDefault[T ~int | ~int64](v, def T) T {
+	if v == 0 {
+		return def
+	}
+	return max(v, 0)
+}
+
+var nameForm = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
+
+// checkAgent says what is wrong with an agent's declaration.
+func checkAgent(a *agent.Agent) error {
+	switch {
+	case a == nil:
+		return fmt.Errorf("an agent is nil")
+	case !nameForm.MatchString(a.Name):
+		return fmt.Errorf("an agent is named %q; a name has 1 to 64 letters, digits, _ and -", a.Name)
+	case a.Planner == nil:
+		return fmt.Errorf("agent %s has no planner; planner.Loop makes one of a model", a.Name)
+	}
+	seen := map[string]bool{}
+	for _, t := range a.Tools {
+		if err := checkTool(t); err != nil {
+			return fmt.Errorf("agent %s: %w", a.Name, err)
+		}
+		if seen[t.Name] {
+			return fmt.Errorf("agent %s has two tools named %q; give each its own name", a.Name, t.Name)
+		}
+		seen[t.Name] = true
+	}
+	return nil
+}
+
+func checkTool(t *agent.Tool) error {
+	switch {
+	case t == nil:
+		return fmt.Errorf("a tool is nil")
+	case !nameForm.MatchString(t.Name):
+		return fmt.Errorf("a tool is named %q; a name has 1 to 64 letters, digits, _ and -", t.Name)
+	case t.Call == nil:
+		return fmt.Errorf("tool %s has no Call function", t.Name)
+	case t.Effect != agent.Once && t.Effect != agent.Idempotent && t.Effect != agent.ReadOnly:
+		return fmt.Errorf("tool %s has the effect %q; agent.Once, agent.Idempotent and agent.ReadOnly are known", t.Name, t.Effect)
+	}
+	for what, s := range map[string][]byte{"input": t.Input, "output": t.Output} {
+		if len(s) == 0 {
+			continue
+		}
+		if err := schema.Check(s); err != nil {
+			return fmt.Errorf("the %s schema of tool %s: %w", what, t.Name, err)
+		}
+	}
+	return nil
+}
+
+// names returns the names of the agents that this process has.
+func (o *Orchestrator) names() []string {
+	var names []string
+	for n := range o.agents {
+		names = append(names, n)
+	}
+	return names
+}
+
+// poke tells the driver of a run, if it is in this process, that the log has
+// grown. It costs latency only if nobody does.
+func (o *Orchestrator) poke(id agent.RunID) {
+	o.mu.Lock()
+	d := o.drivers[id]
+	o.mu.Unlock()
+	if d != nil {
+		d.poke()
+	}
+}
+
+// Erase removes a run and all that is kept of it for good, leaving a tombstone
+// of its id. A run that goes on is cancelled first by its caller.
+func (o *Orchestrator) Erase(ctx context.Context, id agent.RunID) error {
+	return o.store.Erase(ctx, id)
+}

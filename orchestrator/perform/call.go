@@ -1,0 +1,203 @@
+package perform
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/orchestrator/run"
+)
+
+// stopGrace is how long a tool whose context has ended may take to return
+// before its call is given up. It goes on in the background; what it gives then
+// is a late result.
+const stopGrace = time.Second
+
+// Task is one attempt of a call.
+type Task struct {
+	Info     agent.CallInfo
+	Action   run.Action
+	Args     json.RawMessage
+	Digest   string    // of the approved arguments; "" if nobody had to approve
+	Deadline time.Time // by which a begun call has ended; zero: Action.Timeout from now
+}
+
+// outcome is what a tool gave.
+type outcome struct {
+	content json.RawMessage
+	stack   string
+	err     error
+}
+
+// Call makes one attempt of a call and returns what came of it, or nil if ctx
+// ended and the call may simply be made again. If the tool does not return when
+// its time is up, late is called with its result when it comes.
+func (p *Performer) Call(ctx context.Context, t *Task, late func(run.Event)) run.Event {
+	tool, err := p.check(t)
+	if err != nil {
+		return &run.CallFailed{Action: t.Info.Action, Attempt: t.Info.Attempt, Error: err.Error(), NotDone: true}
+	}
+	left := t.Action.Timeout
+	if !t.Deadline.IsZero() {
+		left = t.Deadline.Sub(p.Now())
+	}
+	timed, cancel := context.WithTimeoutCause(agent.WithCall(ctx, t.Info), left,
+		fmt.Errorf("the tool %s did not return within its time-out of %s", tool.Name, t.Action.Timeout))
+	done := make(chan outcome, 1)
+	go func() {
+		defer cancel()
+		done <- invoke(timed, tool.Call, t.Args)
+	}()
+	select {
+	case out := <-done:
+		return p.told(ctx, timed, t, tool, out)
+	case <-timed.Done():
+	}
+	grace := time.NewTimer(stopGrace)
+	defer grace.Stop()
+	select {
+	case out := <-done:
+		return p.told(ctx, timed, t, tool, out)
+	case <-grace.C:
+	}
+	go func() {
+		if out := <-done; out.err == nil {
+			late(p.returned(context.WithoutCancel(ctx), t, out.content))
+		}
+	}()
+	return p.told(ctx, timed, t, tool, outcome{err: context.Cause(timed)})
+}
+
+// check says why a call cannot be made; it has then not taken place.
+func (p *Performer) check(t *Task) (*agent.Tool, error) {
+	tool := p.Tool(t.Action.Name)
+	if tool == nil {
+		return nil, fmt.Errorf("agent %s has no tool %q any more", p.Agent.Name, t.Action.Name)
+	}
+	if t.Digest != "" && run.Digest(t.Args) != t.Digest {
+		return nil, fmt.Errorf("the arguments of %s are not the ones that were approved", t.Action.Name)
+	}
+	if !t.Deadline.IsZero() && !p.Now().Before(t.Deadline) {
+		return nil, fmt.Errorf("the time to call %s had passed before it was called", t.Action.Name)
+	}
+	return tool, nil
+}
+
+func invoke(ctx context.Context, f func(context.Context, json.RawMessage) (json.RawMessage, error), args json.RawMessage) (out outcome) {
+	out.stack, out.err = contain(func() (err error) {
+		out.content, err = f(ctx, args)
+		return err
+	})
+	return out
+}
+
+// told turns what a tool gave into an event.
+func (p *Performer) told(ctx, timed context.Context, t *Task, tool *agent.Tool, out outcome) run.Event {
+	if out.err == nil {
+		return p.returned(context.WithoutCancel(ctx), t, out.content)
+	}
+	if ctx.Err() != nil && t.Action.Effect != agent.Once {
+		return nil // nobody waits for it, or somebody else makes it again
+	}
+	err := out.err
+	if errors.Is(err, context.DeadlineExceeded) && timed.Err() != nil {
+		err = context.Cause(timed)
+	}
+	e := &run.CallFailed{
+		Action: t.Info.Action, Attempt: t.Info.Attempt, Error: clip(err.Error(), maxError),
+		NotDone: agent.IsNotDone(out.err), Stack: out.stack,
+		Again: tool.Retry.On == nil || retryable(tool.Retry.On, out.err),
+	}
+	if e.Again && t.Info.Attempt < t.Action.Attempts {
+		after, _ := agent.IsTransient(out.err)
+		e.Wait = backoff(t.Info.Attempt, orElse(t.Action.Backoff, time.Second), orElse(t.Action.MaxWait, time.Minute), after)
+	}
+	return e
+}
+
+// retryable asks the tool's own rule; one that panics says no.
+func retryable(on func(error) bool, err error) (yes bool) {
+	_, _ = contain(func() error { yes = on(err); return nil })
+	return yes
+}
+
+func orElse(d, other time.Duration) time.Duration {
+	if d > 0 {
+		return d
+	}
+	return other
+}
+
+// returned makes the event of a result. A large one is kept as a blob, with its
+// beginning as a preview.
+func (p *Performer) returned(ctx context.Context, t *Task, content json.RawMessage) *run.Returned {
+	e := &run.Returned{Action: t.Info.Action, Attempt: t.Info.Attempt, Content: content}
+	switch {
+	case len(content) == 0:
+		e.Content = json.RawMessage("null")
+	case !json.Valid(content):
+		e.Content = agent.JSONText(string(content)) // it was done, whatever it says
+	}
+	if len(e.Content) <= maxInline || p.PutBlob == nil {
+		return e
+	}
+	hash, err := p.PutBlob(ctx, t.Info.Run, e.Content)
+	if err != nil {
+		p.Logger.Warn("a large result is kept in the log, since the store did not take it as a blob", "run", t.Info.Run, "error", err)
+		return e
+	}
+	e.Blob = hash
+	e.Content = agent.JSONText(clip(agent.PlainText(e.Content), preview))
+	return e
+}
+
+// The waits between look-ups of what became of a call.
+const (
+	lookupBackoff = 2 * time.Second
+	lookupMaxWait = time.Minute
+)
+
+// Lookup asks the tool what became of a begun call. It returns nil if ctx ended.
+func (p *Performer) Lookup(ctx context.Context, t *Task, try int) run.Event {
+	var out outcome
+	tool := p.Tool(t.Action.Name)
+	if tool == nil || tool.Reconcile == nil {
+		out.err = fmt.Errorf("agent %s has no way any more to look up what became of a call of %q", p.Agent.Name, t.Action.Name)
+	} else {
+		timed, cancel := context.WithTimeout(agent.WithCall(ctx, t.Info), t.Action.Timeout)
+		defer cancel()
+		out = await(timed, tool, t.Args)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case out.err == nil:
+		e := p.returned(ctx, t, out.content)
+		e.Lookup = true
+		return e
+	case agent.IsNotDone(out.err):
+		return &run.CallFailed{
+			Action: t.Info.Action, Attempt: t.Info.Attempt, Error: clip(out.err.Error(), maxError), NotDone: true, Lookup: true,
+			Again: true, Wait: backoff(t.Info.Attempt, orElse(t.Action.Backoff, time.Second), orElse(t.Action.MaxWait, time.Minute), 0),
+		}
+	}
+	return &run.Unresolved{
+		Action: t.Info.Action, Attempt: t.Info.Attempt, Try: try, Error: clip(out.err.Error(), maxError),
+		Wait: backoff(try, lookupBackoff, lookupMaxWait, 0),
+	}
+}
+
+// await asks a tool's Reconcile and does not wait for one that hangs.
+func await(ctx context.Context, tool *agent.Tool, args json.RawMessage) outcome {
+	done := make(chan outcome, 1)
+	go func() { done <- invoke(ctx, tool.Reconcile, args) }()
+	select {
+	case out := <-done:
+		return out
+	case <-ctx.Done():
+		return outcome{err: fmt.Errorf("looking it up did not end in time: %w", context.Cause(ctx))}
+	}
+}

@@ -1,0 +1,78 @@
+package perform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/sourcegraph/conc/panics"
+
+	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/orchestrator/run"
+)
+
+// ErrStopped is the cause of a context that ends because the job is not wanted
+// any more, or because the worker shuts down.
+var ErrStopped = errors.New("the job was stopped")
+
+// A Performer does the jobs of one agent's runs. It is safe for use by many
+// goroutines.
+type Performer struct {
+	Agent    *agent.Agent
+	Validate run.Validate
+	// PutBlob keeps a large result and returns its name; nil keeps all results in
+	// the log.
+	PutBlob func(ctx context.Context, r agent.RunID, data []byte) (string, error)
+	Now     func() time.Time // the store's clock
+	Logger  *slog.Logger
+}
+
+// The bounds of what is written to the log for one result.
+const (
+	maxInline = 64 << 10 // bytes; a larger result is kept as a blob
+	preview   = 16 << 10 // bytes of it that the planner is shown
+	maxError  = 4 << 10
+	maxStack  = 8 << 10
+)
+
+// Tool returns the agent's tool of this name, or nil.
+func (p *Performer) Tool(name string) *agent.Tool {
+	for _, t := range p.Agent.Tools {
+		if t.Name == name {
+			return t
+		}
+	}
+	return nil
+}
+
+// contain calls f and turns a panic into an error and its stack.
+func contain(f func() error) (stack string, err error) {
+	caught := panics.Try(func() { err = f() })
+	if caught == nil {
+		return "", err
+	}
+	return clip(string(caught.Stack), maxStack), fmt.Errorf("panic: %s", clip(fmt.Sprint(caught.Value), maxError))
+}
+
+// backoff returns how long to wait after the n-th failed attempt in a row: base
+// doubled each time, at most most, of which a random half is left out, so that
+// what failed together does not come back together.
+func backoff(n int, base, most, atLeast time.Duration) time.Duration {
+	d := base << min(max(n-1, 0), 30)
+	if d > most || d <= 0 {
+		d = most
+	}
+	d = d/2 + rand.N(d/2+1)
+	return max(d, atLeast)
+}
+
+// clip shortens s to n bytes and says so.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return s[:n] + fmt.Sprintf("… (%d bytes in all)", len(s))
+}

@@ -1,0 +1,288 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/sourcegraph/conc"
+
+	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/memory"
+	"github.com/fermata-run/fermata/orchestrator/perform"
+)
+
+// Work claims runs of this program's agents that want attention and drives
+// them, until ctx ends. It then claims nothing more, lets running jobs go on for
+// Options.Grace, gives its claims back and returns nil. An outage of the store
+// does not end it.
+func (o *Orchestrator) Work(ctx context.Context) error { return o.work(ctx, "") }
+
+// work is Work for all runs, or for only one.
+func (o *Orchestrator) work(ctx context.Context, only agent.RunID) error {
+	if len(o.agents) == 0 {
+		return fmt.Errorf("orchestrator: Work needs agents; give them to New")
+	}
+	w := &worker{o: o, only: only, held: map[agent.RunID]*driver{}, quit: make(chan struct{}), freed: make(chan struct{}, 1)}
+	renewing, stopRenewing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopRenewing()
+	var renewer conc.WaitGroup
+	renewer.Go(func() { w.renewLoop(renewing) })
+	w.claimLoop(ctx)
+	close(w.quit)
+	w.drain()
+	stopRenewing()
+	renewer.Wait()
+	return nil
+}
+
+// A worker holds the claims of one Work.
+type worker struct {
+	o    *Orchestrator
+	only agent.RunID
+	quit chan struct{} // closed when no new job is to be started
+
+	mu      sync.Mutex
+	held    map[agent.RunID]*driver
+	holdOff time.Time // no claims before: after an outage others renew first
+	outage  bool
+
+	drivers conc.WaitGroup
+	freed   chan struct{} // a driver has ended
+}
+
+// claimWait is how long one claim waits for a run that wants attention.
+const claimWait = 5 * time.Second
+
+// claimLoop claims runs until ctx ends.
+func (w *worker) claimLoop(ctx context.Context) {
+	for ctx.Err() == nil {
+		free := w.o.opts.MaxRuns - w.holds()
+		if w.only != "" {
+			free = 1 - w.holds()
+		}
+		if free <= 0 || w.heldOff() > 0 {
+			w.pause(ctx, max(w.heldOff(), 0))
+			continue
+		}
+		if w.only == "" && w.claimSuspect(ctx) {
+			continue
+		}
+		claims, err := w.o.store.Claim(ctx, &memory.ClaimRequest{
+			Worker: w.o.opts.Worker, Agents: w.o.names(), Run: w.only, Max: free, Lease: w.o.opts.Lease, Wait: claimWait,
+		})
+		if err != nil && ctx.Err() == nil {
+			w.storeFailed(err)
+			w.pause(ctx, time.Second)
+		}
+		for _, c := range claims {
+			w.drive(w.adopt(ctx, c))
+		}
+	}
+}
+
+// claimSuspect claims one run that made workers fail, and drives it while
+// nothing else goes on, so that it takes no neighbour down with it.
+func (w *worker) claimSuspect(ctx context.Context) bool {
+	claims, err := w.o.store.Claim(ctx, &memory.ClaimRequest{
+		Worker: w.o.opts.Worker, Agents: w.o.names(), Max: 1, Lease: w.o.opts.Lease, Suspects: true,
+	})
+	if err != nil || len(claims) == 0 {
+		return false
+	}
+	d := w.adopt(ctx, claims[0])
+	w.fewer(ctx, 1)
+	w.drive(d)
+	w.fewer(ctx, 0)
+	return true
+}
+
+// fewer waits until no more than n runs are held, or ctx ends.
+func (w *worker) fewer(ctx context.Context, n int) {
+	for w.holds() > n && ctx.Err() == nil {
+		w.pause(ctx, 0)
+	}
+}
+
+// pause waits until a driver has ended or d has passed, if it is more than 0.
+func (w *worker) pause(ctx context.Context, d time.Duration) {
+	var timer <-chan time.Time
+	if d > 0 {
+		timer = time.After(d)
+	}
+	select {
+	case <-ctx.Done():
+	case <-w.freed:
+	case <-timer:
+	}
+}
+
+func (w *worker) holds() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.held)
+}
+
+func (w *worker) heldOff() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.holdOff.Sub(w.o.store.Now())
+}
+
+// adopt makes a claim one that is renewed.
+func (w *worker) adopt(ctx context.Context, c memory.Claim) *driver {
+	d := newDriver(ctx, w.o, c, w.quit)
+	w.mu.Lock()
+	w.held[c.Run] = d
+	w.mu.Unlock()
+	w.o.mu.Lock()
+	w.o.drivers[c.Run] = d
+	w.o.mu.Unlock()
+	return d
+}
+
+// drive has a run driven in a goroutine of its own.
+func (w *worker) drive(d *driver) {
+	w.drivers.Go(func() {
+		defer w.ended(d)
+		watching, unwatch := context.WithCancel(d.ctx)
+		var watch conc.WaitGroup
+		watch.Go(func() { d.watch(watching) })
+		d.drive()
+		unwatch()
+		watch.Wait()
+		d.stop(perform.ErrStopped)
+	})
+}
+
+// watch pokes the driver when another process has appended to the log.
+func (d *driver) watch(ctx context.Context) {
+	for hint, err := range d.o.store.Watch(ctx, d.claim.Run) {
+		if err != nil {
+			return // renewals tell the news too
+		}
+		if hint.Last.Seq > d.durable.Load() {
+			d.poke()
+		}
+	}
+}
+
+func (w *worker) ended(d *driver) {
+	w.mu.Lock()
+	if w.held[d.claim.Run] == d { // and not a later claim of the same run
+		delete(w.held, d.claim.Run)
+	}
+	w.mu.Unlock()
+	w.o.mu.Lock()
+	if w.o.drivers[d.claim.Run] == d {
+		delete(w.o.drivers, d.claim.Run)
+	}
+	w.o.mu.Unlock()
+	select {
+	case w.freed <- struct{}{}:
+	default:
+	}
+}
+
+// renewLoop renews the claims, however long jobs take, and tells drivers of
+// news and of lost claims.
+func (w *worker) renewLoop(ctx context.Context) {
+	tick := time.NewTicker(w.o.opts.Lease / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			w.renew(ctx)
+		}
+	}
+}
+
+func (w *worker) renew(ctx context.Context) {
+	var drivers []*driver
+	var held []memory.Held
+	w.mu.Lock()
+	for _, d := range w.held {
+		drivers = append(drivers, d)
+		held = append(held, memory.Held{Run: d.claim.Run, Token: d.claim.Token})
+	}
+	w.mu.Unlock()
+	if len(held) == 0 && !w.troubled() {
+		return
+	}
+	renewals, err := w.o.store.Renew(ctx, w.o.opts.Lease, held)
+	if err != nil {
+		if ctx.Err() == nil {
+			w.storeFailed(err)
+		}
+		return
+	}
+	w.storeBack()
+	for i, r := range renewals {
+		d := drivers[i]
+		switch {
+		case !r.Held:
+			w.lose(d)
+		case r.Last.Seq > d.durable.Load():
+			d.poke()
+		}
+	}
+}
+
+// lose tells a driver that its claim is lost, unless it has just ended.
+func (w *worker) lose(d *driver) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.held[d.claim.Run] != d {
+		return
+	}
+	select {
+	case <-d.lost:
+	default:
+		close(d.lost)
+	}
+}
+
+func (w *worker) troubled() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.outage
+}
+
+// storeFailed and storeBack see to it that after an outage of the store every
+// worker renews its own claims before any takes over what seems abandoned.
+func (w *worker) storeFailed(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.outage && !errors.Is(err, context.Canceled) {
+		w.o.opts.Logger.Error("the store does not answer; trying on", "error", err)
+	}
+	w.outage = true
+	w.holdOff = w.o.store.Now().Add(w.o.opts.Lease)
+}
+
+func (w *worker) storeBack() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.outage {
+		w.outage = false
+		w.holdOff = w.o.store.Now().Add(w.o.opts.Lease)
+		w.o.opts.Logger.Info("the store answers again", "claims_from", w.holdOff)
+	}
+}
+
+// drain waits for the drivers; when Grace has passed it stops their jobs.
+func (w *worker) drain() {
+	grace := time.AfterFunc(w.o.opts.Grace, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for _, d := range w.held {
+			d.stop(perform.ErrStopped)
+		}
+	})
+	defer grace.Stop()
+	w.drivers.Wait()
+}
