@@ -1,0 +1,27 @@
+// Package planner has ways to choose an agent's next move.
+//
+// [Loop] is the tool-calling loop: a language model is shown the conversation
+// and the tools, and what it answers becomes the move.
+//
+//	model := planner.Fallback(openai.New("gpt-5-mini", nil), openai.New("gpt-4.1", nil))
+//
+//	support := &agent.Agent{
+//		Name:    "support",
+//		Planner: planner.Loop(model, "You help {{.Meta.name}}, a customer of a web shop.", nil),
+//		Tools:   []*agent.Tool{lookup, refund},
+//	}
+//
+// [Fallback] makes one model of several. Anything else that is to happen
+// around a model – a log, a cache, a budget – is a function that takes an
+// agent.Model and returns one; agent.ModelFunc makes it short:
+//
+//	func Logged(m agent.Model) agent.Model {
+//		return agent.ModelFunc(func(ctx context.Context, req *agent.ModelRequest, emit func(agent.Delta)) (*agent.ModelReply, error) {
+//			reply, err := m.Generate(ctx, req, emit)
+//			slog.InfoContext(ctx, "asked", "messages", len(req.Messages), "err", err)
+//			return reply, err
+//		})
+//	}
+//
+// The models themselves are in the packages beside this one.
+package planner
