@@ -77,9 +77,14 @@ func openAsks(s *run.State) map[agent.AskID]bool {
 }
 
 // add applies an event and puts it into the batch. An empty id makes a new one.
+// What is applied is what the log will say, to the byte, and not what it was
+// made of.
 func (j *journal) add(id agent.RecordID, e run.Event) (*run.Record, error) {
 	data, err := run.Encode(e)
 	if err != nil {
+		return nil, err
+	}
+	if e, err = run.Decode(data); err != nil {
 		return nil, err
 	}
 	if id == "" {

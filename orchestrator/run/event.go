@@ -1,6 +1,7 @@
 package run
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -220,16 +221,19 @@ type envelope struct {
 	Event json.RawMessage `json:"event"`
 }
 
-// Encode returns the event as it is stored.
+// Encode returns the event as it is stored. Characters stand for themselves
+// wherever JSON lets them.
 func Encode(e Event) ([]byte, error) {
-	body, err := json.Marshal(e)
-	if err != nil {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, `{"v":%d,"kind":%q,"event":`, Version, e.kind())
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(e); err != nil {
 		return nil, fmt.Errorf("run: encode %s: %w", e.kind(), err)
 	}
-	b := make([]byte, 0, len(body)+48)
-	b = fmt.Appendf(b, `{"v":%d,"kind":%q,"event":`, Version, e.kind())
-	b = append(b, body...)
-	return append(b, '}'), nil
+	b.Truncate(b.Len() - 1) // the encoder's newline
+	b.WriteByte('}')
+	return b.Bytes(), nil
 }
 
 // Decode reads an event as stored. It refuses what a newer version wrote.
