@@ -24,8 +24,8 @@ var (
 // A Store keeps runs. It is safe for use by many goroutines, and any number of
 // processes may share what it keeps.
 type Store interface {
-	// Now is the store's clock as far as this process knows it; it does no I/O.
-	// Records carry its time.
+	// Now is the store's clock as far as this process knows it, in UTC and to the
+	// microsecond; it does no I/O. Records carry its time.
 	Now() time.Time
 
 	// Commit appends the records if Base is still the position of the log's last
@@ -33,7 +33,9 @@ type Store interface {
 	// returns. If the records of c are in the log already (the reply to an
 	// earlier try was lost), it returns nil and does nothing. Otherwise, if the
 	// log has another end, it returns ErrConflict; if c.Claim is set and is not
-	// the run's claim, ErrClaimLost; if the run was erased, ErrErased.
+	// the run's claim, ErrClaimLost; if the run was erased, ErrErased. A claim
+	// whose lease has ended is still the run's until somebody takes the run. A
+	// commit that [Commit.Check] finds malformed is refused with what it found.
 	Commit(ctx context.Context, c *Commit) error
 
 	// Read returns what a run's log holds; ErrNotFound or ErrErased if there is none.
@@ -43,7 +45,8 @@ type Store interface {
 	// has claimed, the longest waiting first. If there are none, it waits up to
 	// r.Wait for one and returns an empty list when that has passed. A claim ends
 	// when it is released, when its lease ends, or, where the store can tell, when
-	// its process is dead.
+	// its process is dead; a run whose claim ended otherwise than by release wants
+	// attention from then on, whatever its Index.Wake.
 	Claim(ctx context.Context, r *ClaimRequest) ([]Claim, error)
 
 	// Renew extends claims by lease from now, also those whose lease has ended if
@@ -62,7 +65,8 @@ type Store interface {
 	Watch(ctx context.Context, run agent.RunID) iter.Seq2[Hint, error]
 
 	// Speak adds to the sentence that the run's planner is saying. It is not
-	// durable and may be lost; watchers see it in Hint.Words.
+	// durable and may be lost; watchers see it in Hint.Words. For a run that does
+	// not exist it does nothing.
 	Speak(ctx context.Context, run agent.RunID, w Words) error
 
 	// Runs lists runs, the last changed first.
@@ -79,10 +83,13 @@ type Store interface {
 	Blob(ctx context.Context, run agent.RunID, hash string) ([]byte, error)
 
 	// Erase removes the run and all that is kept of it, and leaves a tombstone:
-	// its id is never used again.
+	// its id is never used again. It does so whether or not there is such a run,
+	// so it may be repeated. PutBlob then returns ErrErased, Blob ErrNotFound.
 	Erase(ctx context.Context, run agent.RunID) error
 
-	// Close releases what the process holds. Its claims are void.
+	// Close releases what the process holds. Its claims are void, as if the process
+	// had died: give them back first with Release. Calls that wait return, and
+	// later ones fail, with an error that is [io/fs.ErrClosed].
 	Close() error
 }
 
@@ -114,11 +121,11 @@ type Commit struct {
 	Claim   Token    // empty: the step needs no claim
 	Records []Record // at least one, Seq counting on from Base
 
-	Snapshot []byte // the folded state after Records, replacing the one before; nil leaves that
-	Index    Index  // how the run stands now, replacing the one before
-	Opened   []AskEntry
-	Closed   []agent.AskID
-	Progress bool // something ended well: clears the run's strikes
+	Snapshot []byte        // the folded state after Records, replacing the one before; nil leaves that
+	Index    Index         // how the run stands now, replacing the one before
+	Opened   []AskEntry    // now open; one with the id of an open ask replaces it
+	Closed   []agent.AskID // no longer open, also when it stands in Opened too; one that is not open is ignored
+	Progress bool          // something ended well: clears the run's strikes
 }
 
 // Last returns the position that the log has after the commit.
@@ -165,8 +172,8 @@ type ClaimRequest struct {
 	Worker string        // the worker's name, for people
 	Agents []string      // runs of these agents only
 	Run    agent.RunID   // if set, this run only, whatever its agent
-	Max    int           // at most so many
-	Lease  time.Duration // how long each is claimed without renewal
+	Max    int           // at most so many; 0 means one
+	Lease  time.Duration // how long each is claimed without renewal; more than 0
 	Wait   time.Duration // how long to wait for a first one; 0 does not wait
 
 	// Suspects asks for one run that has [SuspectAfter] strikes or more and for
@@ -181,10 +188,12 @@ const SuspectAfter = 2
 
 // Claim is a run that a worker has taken.
 type Claim struct {
-	Run     agent.RunID
-	Token   Token
-	Last    Position // the end of its log
-	Strikes int      // how many claims before this ended in the worker's death or silence, in a row
+	Run   agent.RunID
+	Token Token
+	Last  Position // the end of its log
+	// Strikes is how many claims before this ended in the worker's death or
+	// silence, in a row. Release and a Commit with Progress set it to 0.
+	Strikes int
 }
 
 // Held names a claim that a worker holds.

@@ -1,0 +1,310 @@
+package memorytest
+
+import (
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/memory"
+)
+
+var claimTests = map[string]func(*lab){
+	"takes what wants attention": func(l *lab) {
+		now := l.a.Now()
+		p := l.commit(l.ready("now", memory.Position{}, now))
+		l.commit(l.ready("past", memory.Position{}, now.Add(-time.Hour)))
+		l.commit(l.ready("later", memory.Position{}, now.Add(time.Hour)))
+		l.commit(l.step("never", memory.Position{}, 1))
+		other := l.ready("other", memory.Position{}, now)
+		other.Index.Agent = "y"
+		l.commit(other)
+
+		claims := l.claim(l.b)
+		l.equal(claimed(claims), []agent.RunID{"past", "now"}, "the claims, the longest waiting first")
+		l.equal(claims[1], memory.Claim{Run: "now", Token: claims[1].Token, Last: p}, "a claim")
+		if claims[0].Token == claims[1].Token || claims[0].Token == "" {
+			l.Fatalf("the tokens are %q and %q, want two", claims[0].Token, claims[1].Token)
+		}
+		for _, run := range []agent.RunID{"now", "later", "never", "nowhere"} {
+			l.none(l.a, "it is claimed or wants no attention", only(run))
+		}
+		l.none(l.a, "no agents were named", func(r *memory.ClaimRequest) { r.Agents = nil })
+		l.none(l.a, "no run of it", func(r *memory.ClaimRequest) { r.Agents = []string{"z"} })
+		l.take(l.a, "other") // whatever its agent
+		l.clock.Advance(time.Hour)
+		if got := claimed(l.claim(l.a, func(r *memory.ClaimRequest) { r.Agents = []string{"x", "x", "y"} })); len(got) != 4 {
+			l.Fatalf("after an hour got %v, want later and three whose lease has ended", got)
+		}
+	},
+	"takes at most Max": func(l *lab) {
+		for i := range 5 {
+			c := l.ready(agent.RunID(fmt.Sprintf("r%d", i)), memory.Position{}, l.a.Now().Add(-time.Duration(i)*time.Second))
+			c.Index.Agent = []string{"x", "y"}[i%2]
+			l.commit(c)
+		}
+		both := func(r *memory.ClaimRequest) { r.Agents = []string{"x", "y"} }
+		first := l.claim(l.a, both, func(r *memory.ClaimRequest) { r.Max = 2 })
+		l.equal(claimed(first), []agent.RunID{"r4", "r3"}, "with Max 2")
+		one := l.claim(l.a, both, func(r *memory.ClaimRequest) { r.Max = 0 })
+		l.equal(claimed(one), []agent.RunID{"r2"}, "with Max 0")
+		if _, err := l.a.Claim(l.ctx, &memory.ClaimRequest{Agents: []string{"x"}}); err == nil {
+			l.Fatal("a claim without a lease was not refused")
+		}
+	},
+	"ends with its lease": func(l *lab) {
+		p := l.begin("r1")
+		first := l.take(l.a, "r1")
+		l.equal(l.entry("r1").Worker, "w", "the worker")
+		l.clock.Advance(time.Minute - time.Microsecond)
+		l.none(l.b, "the lease has not ended")
+		l.clock.Advance(time.Microsecond)
+		l.equal(l.entry("r1").Worker, "", "the worker after the lease")
+		second := l.take(l.b, "r1")
+		l.equal(second.Strikes, 1, "strikes after a worker's silence")
+		l.equal(second.Last, p, "the end")
+		if first.Token == second.Token {
+			l.Fatal("two claims have the same token")
+		}
+		l.must(l.a.Release(l.ctx, held(first))) // does nothing
+		l.none(l.a, "only a lost claim was released")
+	},
+	"is renewed": func(l *lab) {
+		p := l.begin("r1")
+		one := l.take(l.a, "r1")
+		l.begin("r2")
+		two := l.take(l.a, "r2")
+		l.clock.Advance(30 * time.Second)
+		p = l.commit(l.ready("r1", p, l.a.Now()))
+		got, err := l.a.Renew(l.ctx, time.Minute, []memory.Held{{Run: "nowhere", Token: "t"}, held(one), {Run: "r2", Token: one.Token}})
+		l.must(err)
+		l.equal(got, []memory.Renewal{{}, {Held: true, Last: p}, {Last: two.Last}}, "the renewals")
+		l.clock.Advance(45 * time.Second)
+		l.equal(claimed(l.claim(l.b)), []agent.RunID{"r2"}, "claims when one lease was renewed")
+		l.clock.Advance(time.Hour) // lapsed, but nobody took it
+		got, err = l.a.Renew(l.ctx, time.Minute, []memory.Held{held(one)})
+		l.must(err)
+		l.equal(got, []memory.Renewal{{Held: true, Last: p}}, "the renewal of a lapsed claim")
+		l.none(l.b, "it was renewed", only("r1"))
+		l.clock.Advance(time.Minute)
+		taken := l.take(l.b, "r1")
+		l.equal(taken.Strikes, 1, "strikes: a renewal in time is none")
+		got, err = l.a.Renew(l.ctx, time.Minute, []memory.Held{held(one)})
+		l.must(err)
+		l.equal(got, []memory.Renewal{{Last: p}}, "the renewal of a lost claim")
+		l.must(l.b.Release(l.ctx, held(taken)))
+		got, err = l.b.Renew(l.ctx, time.Minute, []memory.Held{held(taken)})
+		l.must(err)
+		l.equal(got, []memory.Renewal{{Last: p}}, "the renewal of a released claim")
+	},
+	"is released": func(l *lab) {
+		p := l.begin("r1")
+		c := l.take(l.a, "r1")
+		l.must(l.b.Release(l.ctx, memory.Held{Run: "r1", Token: "other", Last: p}))
+		l.must(l.b.Release(l.ctx, memory.Held{Run: "nowhere", Token: "other"}))
+		l.none(l.b, "another claim was released")
+
+		quiet := l.step("r1", p, 1)
+		quiet.Claim = c.Token
+		c.Last = l.commit(quiet)
+		l.must(l.a.Release(l.ctx, held(c)))
+		l.none(l.b, "there was no news and it has no wake-up time")
+
+		p = l.commit(l.ready("r1", c.Last, l.a.Now().Add(time.Hour)))
+		l.clock.Advance(time.Hour)
+		c = l.take(l.a, "r1")
+		timed := l.ready("r1", p, l.a.Now().Add(time.Hour))
+		c.Last = l.commit(timed)
+		l.must(l.a.Release(l.ctx, held(c)))
+		l.none(l.b, "its wake-up time has not come")
+		l.clock.Advance(time.Hour)
+		c = l.take(l.b, "r1")
+
+		l.commit(l.step("r1", c.Last, 1)) // news that the worker has not folded
+		l.must(l.b.Release(l.ctx, held(c)))
+		c = l.take(l.a, "r1")
+		l.equal(c.Strikes, 0, "strikes after releases")
+		c.Last.ID = "other" // the log is not the one that was folded
+		l.must(l.a.Release(l.ctx, held(c)))
+		l.take(l.a, "r1")
+	},
+	"is left alone by inputs": func(l *lab) {
+		p := l.begin("r1")
+		l.take(l.a, "r1")
+		l.commit(l.ready("r1", p, l.a.Now()))
+		l.none(l.b, "the run is claimed, and an input does not change that")
+		l.equal(l.entry("r1").Worker, "w", "the worker")
+	},
+	"that ends without release leaves the run ready": func(l *lab) {
+		p := l.begin("r1")
+		c := l.take(l.a, "r1")
+		rest := l.step("r1", p, 1) // it wants no attention any more
+		rest.Claim = c.Token
+		l.commit(rest)
+		l.none(l.b, "it is claimed")
+		l.clock.Advance(time.Minute)
+		l.take(l.b, "r1")
+	},
+	"goes round": func(l *lab) {
+		for i := range 4 {
+			l.begin(agent.RunID(fmt.Sprintf("r%d", i)))
+			l.clock.Advance(time.Second)
+		}
+		seen := map[agent.RunID]int{}
+		for range 12 { // each has news when it is released, and goes to the end of the queue
+			c := l.claim(l.a, func(r *memory.ClaimRequest) { r.Max = 1 })[0]
+			seen[c.Run]++
+			l.commit(l.ready(c.Run, c.Last, l.a.Now()))
+			l.must(l.a.Release(l.ctx, held(c)))
+			l.clock.Advance(time.Second)
+		}
+		l.equal(fmt.Sprint(seen), "map[r0:3 r1:3 r2:3 r3:3]", "how often each was claimed")
+	},
+	"counts strikes": func(l *lab) {
+		p := l.begin("r1")
+		lapse := func(want int, change ...func(*memory.ClaimRequest)) memory.Claim {
+			l.Helper()
+			claims := l.claim(l.a, change...)
+			if len(claims) != 1 || claims[0].Strikes != want {
+				l.Fatalf("got %+v, want one claim with %d strikes", claims, want)
+			}
+			l.clock.Advance(time.Minute)
+			return claims[0]
+		}
+		lapse(0)
+		lapse(1)
+		l.none(l.a, "it has two strikes and is a suspect")
+		lapse(2, suspects)
+		c := lapse(3, only("r1"))
+		progress := l.ready("r1", p, l.a.Now())
+		progress.Claim, progress.Progress = c.Token, true
+		p = l.commit(progress)
+		c = lapse(1) // this claim's own
+		input := l.ready("r1", p, l.a.Now())
+		p = l.commit(input) // no progress
+		l.none(l.a, "a commit without progress leaves the strikes")
+		c = lapse(2, suspects)
+		c.Last = p
+		l.must(l.a.Release(l.ctx, held(c)))
+		l.none(l.a, "a release clears the strikes, so it is no suspect", suspects)
+		lapse(0)
+	},
+	"of a suspect is for one alone": func(l *lab) {
+		for i := range 3 {
+			l.begin(agent.RunID(fmt.Sprintf("r%d", i)))
+		}
+		for range 2 {
+			l.equal(len(l.claim(l.a)), 3, "claims")
+			l.clock.Advance(time.Minute)
+		}
+		l.begin("fresh")
+		l.equal(claimed(l.claim(l.a, suspects)), []agent.RunID{"r0"}, "the suspects")
+		l.equal(claimed(l.claim(l.a)), []agent.RunID{"fresh"}, "the others")
+		l.none(l.a, "it is no suspect", suspects, only("fresh"))
+		l.equal(claimed(l.claim(l.a, suspects, only("r2"))), []agent.RunID{"r2"}, "a certain suspect")
+	},
+	"is void when its process is dead": func(l *lab) {
+		s := l.open()
+		l.begin("r1")
+		l.take(s, "r1")
+		other := l.begin("r2")
+		l.take(l.a, "r2")
+		if l.fixture.Kill == nil {
+			l.must(s.Close())
+		} else {
+			l.fixture.Kill(l.T, s)
+		}
+		l.equal(l.entry("r1").Worker, "", "the worker of a dead process")
+		claims := l.claim(l.b)
+		l.equal(claimed(claims), []agent.RunID{"r1"}, "claims after a death")
+		l.equal(claims[0].Strikes, 1, "strikes after a death")
+		l.equal(l.entry("r2").Worker, "w", "the worker of a process that lives")
+		l.equal(l.read("r2").Last, other, "its end")
+	},
+	"is void when its store is closed": func(l *lab) {
+		s := l.open()
+		l.begin("r1")
+		c := l.take(s, "r1")
+		l.must(s.Close())
+		rest := l.ready("r1", c.Last, l.a.Now())
+		rest.Claim = c.Token
+		l.is(l.a.Commit(l.ctx, rest), memory.ErrClaimLost)
+		l.equal(l.take(l.b, "r1").Strikes, 1, "strikes: it was not released")
+	},
+}
+
+var waitTests = map[string]func(*lab){
+	"ends when a run becomes ready in this handle": func(l *lab) { l.wakes(l.a, func() { l.begin("r1") }) },
+	"ends when a run becomes ready in another":     func(l *lab) { l.wakes(l.b, func() { l.begin("r1") }) },
+	"for one run ends when it becomes ready":       func(l *lab) { l.wakes(l.b, func() { l.begin("r1") }, only("r1")) },
+	"ends when a wake-up time comes": func(l *lab) {
+		l.commit(l.ready("r1", memory.Position{}, l.a.Now().Add(time.Hour)))
+		l.wakes(l.b, func() { l.clock.Advance(time.Hour) })
+	},
+	"ends when a lease ends": func(l *lab) {
+		l.begin("r1")
+		l.take(l.a, "r1")
+		l.wakes(l.b, func() { l.clock.Advance(time.Minute) })
+	},
+	"ends when a claim is released with news": func(l *lab) {
+		l.begin("r1")
+		c := l.take(l.a, "r1")
+		l.commit(l.step("r1", c.Last, 1))
+		l.wakes(l.b, func() { l.must(l.a.Release(l.ctx, held(c))) })
+	},
+	"ends when a process dies": func(l *lab) {
+		s := l.open()
+		l.begin("r1")
+		l.take(s, "r1")
+		l.wakes(l.b, func() {
+			if l.fixture.Kill == nil {
+				l.must(s.Close())
+				return
+			}
+			l.fixture.Kill(l.T, s)
+		})
+	},
+	"passes": func(l *lab) {
+		l.none(l.a, "there is none", func(r *memory.ClaimRequest) { r.Wait = 30 * time.Millisecond })
+	},
+	"ends with Close": func(l *lab) {
+		s, ended, ctx := l.open(), make(chan error), l.soon()
+		go func() {
+			_, err := s.Claim(ctx, &memory.ClaimRequest{Agents: []string{"x"}, Lease: time.Minute, Wait: time.Hour})
+			ended <- err
+		}()
+		l.must(s.Close())
+		l.is(<-ended, fs.ErrClosed)
+	},
+}
+
+// wakes checks that a claim that waits in one handle ends soon after the cause.
+// Before the cause it makes some other claims in vain, so that the one that
+// waits has most probably done so too.
+func (l *lab) wakes(waits memory.Store, cause func(), change ...func(*memory.ClaimRequest)) {
+	l.Helper()
+	r := &memory.ClaimRequest{Worker: "w", Agents: []string{"x"}, Lease: time.Minute, Wait: 10 * time.Minute}
+	for _, f := range change {
+		f(r)
+	}
+	l.none(waits, "nothing is ready yet", change...)
+	type result struct {
+		claims []memory.Claim
+		err    error
+	}
+	got, ctx := make(chan result, 1), l.soon()
+	begun := make(chan struct{})
+	go func() {
+		close(begun)
+		claims, err := waits.Claim(ctx, r)
+		got <- result{claims, err}
+	}()
+	<-begun
+	for range 5 {
+		l.none(waits, "nothing is ready yet", change...)
+	}
+	cause()
+	ended := <-got
+	l.must(ended.err)
+	l.equal(claimed(ended.claims), []agent.RunID{"r1"}, "the claim that waited")
+}
