@@ -84,6 +84,7 @@ func (s *State) settle() {
 	if s.Turn.Open && s.Status() == agent.StatusIdle {
 		s.Turn.Open = false
 	}
+	s.noteStages()
 }
 
 // end has the run end with e. What is open is withdrawn; the run is over when
@@ -116,7 +117,9 @@ func (s *State) withdraw(r *Record, o *Open, outcome agent.Outcome) {
 			o.Stopped = outcome
 		}
 		if o.Phase == Doubted {
-			o.Ask.Choices = outcomeChoices(o)
+			ask := *o.Ask // who has read the old one keeps it as it was
+			ask.Choices = outcomeChoices(o)
+			o.Ask = &ask
 		}
 		return
 	}
@@ -135,7 +138,7 @@ func (s *State) close(r *Record, o *Open, outcome agent.Outcome, content []byte,
 	if more != nil {
 		more(c)
 	}
-	s.news(r, News{Kind: "closed", Closed: c, Action: o.ID})
+	s.news(r, News{Kind: "closed", Closed: c, Action: o.ID, stages: o.stages})
 }
 
 // news adds to what no move has taken up yet.

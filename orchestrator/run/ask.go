@@ -54,26 +54,26 @@ func outcomeChoices(o *Open) []string {
 
 func (s *State) answered(r *Record, e *Answered) {
 	if s.LimitAsk != nil && s.LimitAsk.ID == e.Ask {
-		s.answeredLimit(e, r.Time)
+		s.answeredLimit(e)
 		return
 	}
 	for _, o := range s.Open {
 		if o.Ask != nil && o.Ask.ID == e.Ask {
-			s.take(r, o, &e.Answer)
+			s.take(r, o, "answered", &e.Answer)
 			return
 		}
 	}
 }
 
-// take puts an accepted answer into effect.
-func (s *State) take(r *Record, o *Open, a *agent.Answer) {
-	kind := o.Ask.Kind
-	s.closeAsk(o, "answered", a.By.ID, answerDigest(a), r.Time)
+// take puts an answer into effect: an accepted one, or the default of an ask
+// that has expired. Which kind of ask it was, the phase says.
+func (s *State) take(r *Record, o *Open, how string, a *agent.Answer) {
+	s.closeAsk(o, how, a.By.ID, answerDigest(a), s.Time)
 	by := func(c *agent.Closed) { c.By = a.By }
-	switch kind {
-	case agent.AskApproval:
+	switch o.Phase {
+	case Held:
 		s.takeApproval(r, o, a, by)
-	case agent.AskOutcome:
+	case Doubted:
 		s.takeOutcome(r, o, a, by)
 	default:
 		content := a.Value
@@ -106,6 +106,9 @@ func (s *State) takeApproval(r *Record, o *Open, a *agent.Answer, by func(*agent
 }
 
 func (s *State) takeOutcome(r *Record, o *Open, a *agent.Answer, by func(*agent.Closed)) {
+	if a.Choice != agent.Happened {
+		s.decide(o)
+	}
 	switch a.Choice {
 	case agent.Happened:
 		content := a.Value
@@ -113,19 +116,23 @@ func (s *State) takeOutcome(r *Record, o *Open, a *agent.Answer, by func(*agent.
 			content = agent.JSONText("a person confirms that it took place. " + a.Note)
 		}
 		s.close(r, o, agent.Returned, content, by)
-	case agent.Rerun:
-		s.again(o, time.Time{})
-	case agent.NotHappened:
-		s.close(r, o, agent.Failed, agent.JSONText("it did not take place. "+a.Note), by)
+	case agent.Rerun, agent.NotHappened:
+		switch {
+		case o.Stopped != "":
+			s.close(r, o, o.Stopped, agent.JSONText("withdrawn; it did not take place. "+a.Note), by)
+		case a.Choice == agent.Rerun:
+			s.again(o, time.Time{})
+		default:
+			s.close(r, o, agent.Failed, agent.JSONText("it did not take place. "+a.Note), by)
+		}
 	default:
-		s.gaveUp(o)
 		s.close(r, o, agent.Failed, agent.JSONText("nobody can tell whether it took place: "+o.Doubt+". "+a.Note), by)
 	}
 }
 
-func (s *State) answeredLimit(e *Answered, now time.Time) {
+func (s *State) answeredLimit(e *Answered) {
 	limit := s.LimitAsk.Tool
-	s.closeLimitAsk("answered", e.Answer.By.ID, answerDigest(&e.Answer), now)
+	s.closeLimitAsk("answered", e.Answer.By.ID, answerDigest(&e.Answer), s.Time)
 	if e.Answer.Choice != agent.Continue {
 		s.halt("stopped at the limit " + limit)
 		return
@@ -145,10 +152,10 @@ func (s *State) lapsedAsk(r *Record, id agent.AskID) {
 			continue
 		}
 		if d := o.Ask.Default; d != nil {
-			s.take(r, o, d)
+			s.take(r, o, "expired", d)
 			return
 		}
-		s.closeAsk(o, "expired", "", "", r.Time)
+		s.closeAsk(o, "expired", "", "", s.Time)
 		s.close(r, o, agent.Expired, agent.JSONText("nobody answered in time"), nil)
 		return
 	}

@@ -1,6 +1,8 @@
 package run
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fermata-run/fermata/agent"
@@ -19,39 +21,47 @@ func (s *State) began(e *Began) {
 }
 
 // returned takes a result, also a late one: of a call whose outcome was
-// unknown, or of an attempt that was thought lost.
+// unknown, or of an attempt before one that was not begun yet.
 func (s *State) returned(r *Record, e *Returned) {
 	o := s.Action(e.Action)
-	if o == nil {
+	if o == nil || e.Attempt < o.Attempt && (o.Phase == Begun || o.unknown()) {
 		s.lateTruth(r, e)
-		return
-	}
-	if e.Attempt < o.Attempt && o.Phase == Begun {
-		s.news(r, News{Kind: "note", Note: "An earlier attempt of the call " + o.Action.title() + " took place after all, besides the one that is going on: " + agent.PlainText(e.Content)})
 		return
 	}
 	if o.Action.Kind != agent.ActCall || o.Phase == Held || e.Attempt > o.Attempt {
 		return
 	}
+	s.known(e)
 	s.close(r, o, agent.Returned, e.Content, func(c *agent.Closed) { c.Blob = e.Blob })
 }
 
-// lateTruth shows what became of a call that was closed in doubt.
+// lateTruth shows that an attempt took place about which somebody had decided
+// already.
 func (s *State) lateTruth(r *Record, e *Returned) {
-	gone, ok := s.GaveUp[e.Action]
-	if !ok {
+	d := s.known(e)
+	if d == nil {
 		return
 	}
-	delete(s.GaveUp, e.Action)
-	s.news(r, News{Kind: "note", Note: "The call " + gone.Name + " (" + gone.CallID + "), whose outcome nobody knew, took place after all: " + agent.PlainText(e.Content)})
+	s.news(r, News{Kind: "note", Note: fmt.Sprintf("Attempt %d of the call %s (%s), of which it was not known, took place after all: %s",
+		d.Attempt, d.Name, d.CallID, agent.PlainText(e.Content))})
 }
 
-// gaveUp remembers a call that is closed in doubt.
-func (s *State) gaveUp(o *Open) {
-	if s.GaveUp == nil {
-		s.GaveUp = map[agent.ActionID]Owed{}
+// known returns the decision about the attempt whose result is known now, and
+// forgets it; nil if there was none.
+func (s *State) known(e *Returned) *Decided {
+	for i, d := range s.Decided {
+		if d.Action == e.Action && d.Attempt == e.Attempt {
+			s.Decided = slices.Delete(slices.Clone(s.Decided), i, i+1)
+			return &d
+		}
 	}
-	s.GaveUp[o.ID] = Owed{CallID: o.Action.CallID, Name: o.Action.Name, Action: o.ID}
+	return nil
+}
+
+// decide remembers that it is decided, without its result, what becomes of a
+// call in doubt.
+func (s *State) decide(o *Open) {
+	s.Decided = append(s.Decided, Decided{Action: o.ID, Attempt: o.Attempt, CallID: o.Action.CallID, Name: o.Action.Name})
 }
 
 // callFailed takes an error: another attempt, the end, or doubt.
@@ -67,12 +77,15 @@ func (s *State) callFailed(r *Record, e *CallFailed) {
 		}
 		return
 	}
+	if e.Lookup && o.unknown() {
+		s.decide(o)
+	}
 	lost := e.Lookup && o.Crashed
 	switch {
 	case o.Stopped != "":
 		s.close(r, o, o.Stopped, agent.JSONText("withdrawn; it did not take place"), nil)
 	case lost || e.Again && o.Attempt < o.Action.Attempts:
-		s.again(o, r.Time.Add(e.Wait))
+		s.again(o, s.Time.Add(e.Wait))
 	default:
 		s.close(r, o, agent.Failed, agent.JSONText(e.Error), nil)
 	}
@@ -97,7 +110,7 @@ func (s *State) doubt(r *Record, o *Open, why string, crashed bool) {
 
 func (s *State) askOutcome(r *Record, o *Open) {
 	o.Phase = Doubted
-	o.Ask = outcomeAsk(s.askID(r, 0), o, r.Time)
+	o.Ask = outcomeAsk(s.askID(r, 0), o, s.Time)
 }
 
 func (s *State) unresolved(r *Record, e *Unresolved) {
@@ -105,7 +118,7 @@ func (s *State) unresolved(r *Record, e *Unresolved) {
 	if o == nil || o.Phase != Lost || o.Attempt != e.Attempt || o.Tries+1 != e.Try {
 		return
 	}
-	o.Tries, o.NotBefore = e.Try, r.Time.Add(e.Wait)
+	o.Tries, o.NotBefore = e.Try, s.Time.Add(e.Wait)
 	if e.Try >= maxLookups {
 		o.Doubt += "; looking it up failed: " + e.Error
 		s.askOutcome(r, o)

@@ -149,7 +149,7 @@ func (s *State) Overdue(now time.Time, claim string) Event {
 	if now.Before(s.Time) {
 		now = s.Time
 	}
-	if at, e := s.nextLapse(claim); e != nil && !at.After(now) {
+	if at, e := s.nextLapse(); e != nil && !at.After(now) {
 		return e
 	}
 	if claim != "" && claim != s.Claim {
@@ -168,7 +168,7 @@ func (s *State) Overdue(now time.Time, claim string) Event {
 }
 
 // nextLapse returns what lapses first, and when.
-func (s *State) nextLapse(claim string) (time.Time, Event) {
+func (s *State) nextLapse() (time.Time, Event) {
 	var at time.Time
 	var first Event
 	consider := func(t time.Time, e Event) {
@@ -218,7 +218,7 @@ func (s *State) wakes() []time.Time {
 		return nil
 	}
 	var times []time.Time
-	if at, e := s.nextLapse(""); e != nil {
+	if at, e := s.nextLapse(); e != nil {
 		times = append(times, at)
 	}
 	for _, o := range s.Open {
@@ -229,7 +229,11 @@ func (s *State) wakes() []time.Time {
 			times = append(times, o.Deadline)
 		}
 	}
-	if s.wantsPlan() {
+	switch {
+	case !s.wantsPlan():
+	case s.limit(s.Time) != nil:
+		times = append(times, s.Time)
+	default:
 		times = append(times, s.Plan.NotBefore)
 		if left := s.turnTimeLeft(); left > 0 {
 			times = append(times, s.Time.Add(left))
@@ -267,12 +271,12 @@ func (s *State) limit(now time.Time) *Limited {
 }
 
 // turnTimeLeft returns how long the turn may still be active; 0 if that is not
-// limited.
+// limited. A turn that has yet to begin has an allowance of its own.
 func (s *State) turnTimeLeft() time.Duration {
-	if s.Terms.TurnTime == 0 || !s.Turn.Open {
+	if s.needsTurn() {
 		return 0
 	}
-	return max(s.Terms.TurnTime*time.Duration(1+s.Turn.Extra)-s.Turn.Active, 1)
+	return max(s.Terms.TurnTime*time.Duration(1+s.Turn.Extra)-s.Turn.Active, 0)
 }
 
 func isRunLimit(name string) bool { return strings.HasPrefix(name, "run_") }

@@ -12,7 +12,7 @@ func (s *State) started(r *Record, e *Started) {
 	if r.Seq != 1 {
 		return
 	}
-	s.Agent, s.User, s.Meta, s.Created = e.Agent, e.User, e.Meta, r.Time
+	s.Agent, s.User, s.Meta, s.Created = e.Agent, e.User, e.Meta, s.Time
 	if e.Bare {
 		s.news(r, News{Kind: "start"})
 	}
@@ -31,7 +31,8 @@ func (s *State) messaged(r *Record, e *Messaged) {
 		s.voidPlans(r)
 	}
 	if s.LimitAsk != nil && strings.HasPrefix(s.LimitAsk.Tool, "turn_") {
-		s.closeLimitAsk("withdrawn", "", "", s.Time) // the message begins a turn, with its own allowance
+		s.closeLimitAsk("withdrawn", "", "", s.Time)
+		s.Turn.Open = false // the message begins a turn, with its own allowance
 	}
 	s.Turn.Halted = ""
 	s.unstick(r)

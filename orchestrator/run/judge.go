@@ -22,7 +22,7 @@ const (
 // nothing is. It must be a pure function.
 type Validate func(schema, value json.RawMessage) error
 
-// Judge says whether an input may be appended now. Appended is true if it may;
+// Judge says whether an input may be appended now: ok is true if it may;
 // otherwise a nil error says that the same input was accepted before, so that
 // nothing is left to do, and any other error is an *agent.Refusal. The caller
 // has appended what is Overdue.
@@ -48,14 +48,24 @@ func (s *State) Judge(e Event, valid Validate) (ok bool, err error) {
 		}
 		err = s.refuseEnded("be cancelled")
 	case *Retried:
-		if err = s.refuseEnded("be retried"); err == nil && s.Stuck == nil && !s.backingOff() {
-			err = agent.Refuse(agent.RefusedConflict, "run %s is %s, and only a stuck run, or one that waits for its next attempt, can be retried", s.Run, s.Status())
-		}
+		err = s.judgeRetry()
 	}
 	if err != nil {
 		return false, err
 	}
 	return true, nil
+}
+
+// judgeRetry lets a run be retried until it is over: one that ends may be stuck
+// with a begun call.
+func (s *State) judgeRetry() error {
+	if s.Ended {
+		return s.refuseEnded("be retried")
+	}
+	if s.Stuck == nil && !s.backingOff() {
+		return agent.Refuse(agent.RefusedConflict, "run %s is %s, and only a stuck run, or one that waits for its next attempt, can be retried", s.Run, s.Status())
+	}
+	return nil
 }
 
 func (s *State) backingOff() bool {
@@ -117,7 +127,8 @@ func (s *State) judgeSignal(e *Signaled) error {
 	if len(e.Data) > 0 && !json.Valid(e.Data) {
 		return agent.Refuse(agent.RefusedInvalid, "the data of signal %q is not JSON", e.Name)
 	}
-	if len(s.Signals) >= MaxSignals {
+	awaited := slices.ContainsFunc(s.Open, func(o *Open) bool { return o.Phase == Awaiting && o.Action.Name == e.Name })
+	if len(s.Signals) >= MaxSignals && !awaited {
 		return agent.Refuse(agent.RefusedConflict, "run %s keeps %d signals that nothing has waited for, and takes no more", s.Run, len(s.Signals))
 	}
 	return tooLarge("signal", len(e.Data))
@@ -142,7 +153,10 @@ func (s *State) judgeAnswer(e *Answered, valid Validate) (bool, error) {
 	if err := judgeChoice(ask, &e.Answer); err != nil {
 		return false, err
 	}
-	return true, judgeValue(ask, &e.Answer, valid)
+	if err := judgeValue(ask, &e.Answer, valid); err != nil {
+		return false, err
+	}
+	return true, nil
 }
 
 // refuseClosed says why an ask that is not open takes no answer; nil if the
@@ -198,7 +212,7 @@ func judgeValue(ask *agent.Ask, a *agent.Answer, valid Validate) error {
 	case ask.Kind == agent.AskApproval && a.Choice == agent.Instead, ask.Kind == agent.AskOutcome:
 		schema = ask.Output
 	case ask.Kind == agent.AskApproval && a.Choice == agent.Edit:
-		if a.Value[0] != '{' {
+		if !isObject(a.Value) {
 			return agent.Refuse(agent.RefusedInvalid, "edited arguments are a JSON object, and %s came", cut(string(a.Value), 80))
 		}
 	case ask.Kind == agent.AskApproval:
@@ -211,6 +225,12 @@ func judgeValue(ask *agent.Ask, a *agent.Answer, valid Validate) error {
 		return agent.Refuse(agent.RefusedInvalid, "the answer's value does not fit: %v", err)
 	}
 	return nil
+}
+
+// isObject reports whether a valid JSON value is an object.
+func isObject(v json.RawMessage) bool {
+	v = bytes.TrimLeft(v, " \t\r\n")
+	return len(v) > 0 && v[0] == '{'
 }
 
 // Digest is the SHA-256 of a JSON value, cut to 128 bits, in hexadecimal. It is
@@ -226,12 +246,18 @@ func Digest(v json.RawMessage) string {
 			v = b
 		}
 	}
-	sum := sha256.Sum256(v)
+	return hash(v)
+}
+
+func hash(b []byte) string {
+	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:16])
 }
 
+// answerDigest tells answers apart. It is the same for one that was stored and
+// read again, whatever the spelling of its value.
 func answerDigest(a *agent.Answer) string {
-	return Digest(agent.JSONText(fmt.Sprintf("%s\x00%s\x00%s", a.Choice, a.Value, a.Note)))
+	return hash(fmt.Appendf(nil, "%s\x00%s\x00%s", a.Choice, Digest(a.Value), a.Note))
 }
 
 // inputKey returns an input's idempotency key, or "".
@@ -250,11 +276,12 @@ func inputKey(e Event) string {
 }
 
 // keyOf returns what an idempotency key stands for: the kind of input and a
-// digest of its content.
+// hash of its content. JSON in it counts as Marshal spells it, which is the same
+// before it is stored and after.
 func keyOf(e Event) string {
 	b, err := json.Marshal(e)
 	if err != nil {
 		return e.kind()
 	}
-	return e.kind() + " " + Digest(b)[:16]
+	return e.kind() + " " + hash(b)[:16]
 }

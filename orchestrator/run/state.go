@@ -36,10 +36,10 @@ type State struct {
 	Ending       *End                       `json:"ending,omitempty"` // how the run ends once its last action has ended
 	Ended        bool                       `json:"ended,omitempty"`
 
-	Claim  string                  `json:"claim,omitempty"`   // the last claim that the log tells of
-	Seen   map[string]string       `json:"seen,omitempty"`    // idempotency keys of inputs, with what they stand for
-	Asked  map[agent.AskID]AskEnd  `json:"asked,omitempty"`   // asks that are closed, and how
-	GaveUp map[agent.ActionID]Owed `json:"gave_up,omitempty"` // calls that were closed in doubt: their late truth still matters
+	Claim   string                 `json:"claim,omitempty"`   // the last claim that the log tells of
+	Seen    map[string]string      `json:"seen,omitempty"`    // idempotency keys of inputs, with what they stand for
+	Asked   map[agent.AskID]AskEnd `json:"asked,omitempty"`   // asks that are closed, and how
+	Decided []Decided              `json:"decided,omitempty"` // their late truth still matters
 
 	messages []*agent.Message
 	blind    bool // folded from a snapshot: the words before it are not known
@@ -127,6 +127,8 @@ type News struct {
 	Closed  *agent.Closed  `json:"-"`
 	Note    string         `json:"-"`
 	Action  agent.ActionID `json:"action,omitempty"` // of Closed
+
+	stages []stage // how the closed action stood before
 }
 
 // Owed is a call of the last message whose result no planner was shown yet.
@@ -134,6 +136,15 @@ type Owed struct {
 	CallID string         `json:"call_id"`
 	Name   string         `json:"name"`
 	Action agent.ActionID `json:"action"` // "" if nothing was done for it
+}
+
+// Decided is an attempt of a begun call whose outcome was unknown, and about
+// which somebody decided without its result.
+type Decided struct {
+	Action  agent.ActionID `json:"action"`
+	Attempt int            `json:"attempt"`
+	CallID  string         `json:"call_id,omitempty"`
+	Name    string         `json:"name"`
 }
 
 // Kept is a signal that nothing waited for when it came.
@@ -153,7 +164,7 @@ type End struct {
 
 // AskEnd is how an ask was closed.
 type AskEnd struct {
-	How    string    `json:"how"` // answered, expired, withdrawn
+	How    string    `json:"how"` // answered, expired (also where a default was taken), withdrawn
 	By     string    `json:"by,omitempty"`
 	Digest string    `json:"digest,omitempty"` // of the answer
 	At     time.Time `json:"at"`
@@ -190,7 +201,8 @@ type Open struct {
 	Tries     int             `json:"tries,omitempty"`   // of Reconcile
 	Ask       *agent.Ask      `json:"ask,omitempty"`     // the open ask
 	Due       time.Time       `json:"due,omitzero"`      // of a wait
-	Shown     bool            `json:"shown,omitempty"`   // a planner was shown that it is pending
+
+	stages []stage // how it stood, as long as its call is owed a result
 }
 
 // Action is an action as admitted: what the planner asked for, and the terms
@@ -270,7 +282,8 @@ func (s *State) Action(id agent.ActionID) *Open {
 	return nil
 }
 
-// Asks returns the open asks, the oldest first.
+// Asks returns the open asks, in the order of their actions. They are shared
+// and must not be changed.
 func (s *State) Asks() []*agent.Ask {
 	var asks []*agent.Ask
 	for _, o := range s.Open {

@@ -30,7 +30,7 @@ func (s *State) moved(r *Record, e *Moved) {
 	if e.Basis < s.Plan.Slot || e.Basis >= r.Seq || s.Ending != nil || s.Stuck != nil || s.LimitAsk != nil || !s.Turn.Open {
 		return
 	}
-	taken := s.takenUp(e.Basis)
+	taken := s.takenUp(e.Basis, e.BasisID)
 	s.markTaken(e.Basis)
 	s.voidPlans(r)
 	s.Plan.LastMove, s.Plan.Again = r.Seq, e.Again
@@ -121,26 +121,30 @@ func (s *State) open(r *Record, e *Moved, i int) agent.Outcome {
 		o.Phase = Ready
 		if a.Approval != "" {
 			o.Phase = Held
-			o.Ask = approvalAsk(s.askID(r, i), o, r.Time)
+			o.Ask = approvalAsk(s.askID(r, i), o, s.Time)
 			o.Action.Schema, o.Action.Output = nil, nil // they stand in the ask
 		}
 	case agent.ActAsk:
 		o.Phase = Asking
-		o.Ask = openAsk(s.askID(r, i), o, r.Time)
+		o.Ask = openAsk(s.askID(r, i), o, s.Time)
 		o.Action.Ask = nil
 	case agent.ActWait:
 		o.Phase = Awaiting
 		if a.Within > 0 {
-			o.Due = r.Time.Add(a.Within)
+			o.Due = s.Time.Add(a.Within)
 		}
 		if s.takeSignal(r, o) {
 			return ""
 		}
 	case agent.ActCancel:
+		words := "withdrawn"
 		if t := s.Action(a.Target); t != nil {
 			s.withdraw(r, t, agent.Cancelled)
 		}
-		s.close(r, o, agent.Returned, agent.JSONText("withdrawn"), nil)
+		if s.Action(a.Target) != nil {
+			words = "not wanted any more, but it was begun already; a note will say what became of it"
+		}
+		s.close(r, o, agent.Returned, agent.JSONText(words), nil)
 		return ""
 	default: // an emitted event is there by being in the log
 		if a.CallID != "" {
@@ -198,7 +202,7 @@ func (s *State) planFailed(r *Record, e *PlanFailed) {
 		return
 	}
 	s.Plan.Attempt, s.Plan.Error = e.Attempt, e.Error
-	s.Plan.NotBefore = r.Time.Add(e.Wait)
+	s.Plan.NotBefore = s.Time.Add(e.Wait)
 }
 
 func (s *State) stuck(r *Record, e *Stuck) {
@@ -221,7 +225,7 @@ func (s *State) limited(r *Record, e *Limited) {
 		return
 	}
 	s.LimitAsk = &agent.Ask{
-		ID: s.askID(r, 0), Kind: agent.AskLimit, Opened: r.Time, Tool: e.Limit,
+		ID: s.askID(r, 0), Kind: agent.AskLimit, Opened: s.Time, Tool: e.Limit,
 		Prompt:  what + ". Go on with the same allowance again?",
 		Choices: []string{agent.Continue, agent.Stop},
 	}

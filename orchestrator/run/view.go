@@ -17,7 +17,7 @@ func (s *State) View(now time.Time) *agent.View {
 	}
 	v := &agent.View{
 		Run: s.Run, Agent: s.Agent, User: s.User, Meta: s.Meta, Instructions: s.Instructions,
-		Messages: append(s.Messages(), s.takenUp(s.Seq)...),
+		Messages: append(s.Messages(), s.takenUp(s.Seq, s.ID)...),
 		Keys:     s.Keys, Turn: s.Turn.N, Steps: s.Turn.Steps, Attempt: s.Plan.Attempt + 1, Now: now,
 	}
 	if s.Keys != nil {
@@ -50,22 +50,23 @@ func cloneKeys[M ~map[K]V, K comparable, V any](m M) M {
 
 // takenUp returns the messages that a move with this basis adds to the
 // conversation before its own: one result for each call that is owed one, then
-// what else has happened, in order. It depends on the log up to basis alone.
-func (s *State) takenUp(basis int64) []*agent.Message {
+// what else has happened, in order. It depends on the log up to basis alone, so
+// that it is what the planner was shown, whatever has happened since.
+func (s *State) takenUp(basis int64, basisID agent.RecordID) []*agent.Message {
 	if s.blind {
 		return nil
 	}
 	var out []*agent.Message
 	owed := map[agent.ActionID]bool{}
 	if len(s.Owed) > 0 {
-		results := &agent.Message{ID: fmt.Sprintf("%d.results", basis), Role: agent.RoleTool}
+		results := &agent.Message{ID: string(basisID) + ".results", Role: agent.RoleTool}
 		for _, w := range s.Owed {
 			owed[w.Action] = true
 			results.Parts = append(results.Parts, agent.Part{Result: s.resultOf(w, basis)})
 		}
 		out = append(out, results)
 	}
-	for i, n := range s.News {
+	for _, n := range s.News {
 		if n.Seq > basis {
 			break
 		}
@@ -73,7 +74,7 @@ func (s *State) takenUp(basis int64) []*agent.Message {
 		case n.Message != nil:
 			out = append(out, n.Message)
 		case n.Note != "":
-			out = append(out, note(fmt.Sprintf("%s.%d.note", n.ID, i), n.Note))
+			out = append(out, note(string(n.ID)+".note", n.Note))
 		case n.Closed != nil && n.Closed.CallID != "" && !owed[n.Closed.Action]:
 			out = append(out, note(fmt.Sprintf("%s.%s.note", n.ID, n.Closed.Action), lateNews(n.Closed)))
 		}
@@ -84,27 +85,48 @@ func (s *State) takenUp(basis int64) []*agent.Message {
 // resultOf returns the one result that a call of the last message has for a
 // planner that has seen the log up to basis.
 func (s *State) resultOf(w Owed, basis int64) *agent.Result {
-	for _, n := range s.News {
-		if n.Seq <= basis && n.Closed != nil && n.Closed.Action == w.Action && w.Action != "" {
-			c := n.Closed
-			return &agent.Result{CallID: w.CallID, Name: w.Name, Outcome: c.Outcome, Content: c.Content, Blob: c.Blob}
-		}
-	}
 	res := &agent.Result{CallID: w.CallID, Name: w.Name, Outcome: agent.Failed, Content: agent.JSONText("nothing was done for this call")}
+	var stages []stage
 	if o := s.Action(w.Action); o != nil {
-		res.Outcome = stateOf(o)
-		res.Content = agent.JSONText(pendingWords(o))
-		return res
+		stages = o.stages
 	}
-	if s.closesLater(w.Action, basis) {
-		res.Outcome, res.Content = agent.Pending, agent.JSONText("this call has not ended yet; a note will follow")
+	for _, n := range s.News {
+		if n.Closed == nil || n.Action != w.Action || w.Action == "" {
+			continue
+		}
+		if c := n.Closed; n.Seq <= basis {
+			res.Outcome, res.Content, res.Blob = c.Outcome, c.Content, c.Blob
+			return res
+		}
+		stages = n.stages // it has ended since
+	}
+	for _, g := range stages {
+		if g.seq <= basis {
+			res.Outcome, res.Content = g.outcome, agent.JSONText(g.words)
+		}
 	}
 	return res
 }
 
-// closesLater reports whether the action ended after basis.
-func (s *State) closesLater(id agent.ActionID, basis int64) bool {
-	return slices.ContainsFunc(s.News, func(n News) bool { return n.Seq > basis && n.Action == id && id != "" })
+// stage is how an open action stood for a planner from a record on.
+type stage struct {
+	seq     int64
+	outcome agent.Outcome
+	words   string
+}
+
+// noteStages notes how the actions stand whose calls are owed a result, where
+// that has changed: a planner may be thinking about how they stood before.
+func (s *State) noteStages() {
+	for _, o := range s.Open {
+		if s.blind || o.Seq != s.Plan.LastMove || o.Action.CallID == "" {
+			continue
+		}
+		now := stage{s.Seq, stateOf(o), pendingWords(o)}
+		if n := len(o.stages); n == 0 || o.stages[n-1].outcome != now.outcome || o.stages[n-1].words != now.words {
+			o.stages = append(o.stages, now)
+		}
+	}
 }
 
 func stateOf(o *Open) agent.Outcome {
@@ -145,10 +167,5 @@ func note(id, text string) *agent.Message {
 // markTaken drops what a move with this basis takes up.
 func (s *State) markTaken(basis int64) {
 	s.News = slices.DeleteFunc(slices.Clone(s.News), func(n News) bool { return n.Seq <= basis })
-	for _, w := range s.Owed {
-		if o := s.Action(w.Action); o != nil {
-			o.Shown = true
-		}
-	}
 	s.Owed = nil
 }
