@@ -41,8 +41,9 @@ var law = []struct {
 	{"orchestrator/perform", "agent orchestrator/run", "github.com/sourcegraph/conc"},
 	{"orchestrator", "agent internal/schema memory orchestrator/run orchestrator/perform", "github.com/sourcegraph/conc"},
 	{"orchestrator/orchestratortest", "agent memory memory/memorytest orchestrator orchestrator/run planner planner/scripted", ""},
-	{"orchestrator/cli", "agent memory memory/sqlite orchestrator orchestrator/run planner/openai planner/scripted", "github.com/spf13/cobra golang.org/x/term"},
+	{"orchestrator/cli", "agent memory memory/sqlite orchestrator orchestrator/run planner/openai planner/scripted", "github.com/spf13/cobra golang.org/x/term golang.org/x/text/width"},
 
+	{"internal/desk", "agent planner planner/scripted tools", ""},
 	{"internal/chatserver/...", "agent internal/chatserver", "github.com/sashabaranov/go-openai"},
 	{"cmd/...", "...", "github.com/spf13/cobra"},
 	{"examples/...", "...", ""},

@@ -1,0 +1,194 @@
+package openai
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+
+	goai "github.com/sashabaranov/go-openai"
+
+	"github.com/fermata-run/fermata/agent"
+)
+
+// wireMessage is a message as chat completions want it.
+type wireMessage struct {
+	Role       string            `json:"role"`
+	Content    any               `json:"content"` // a string, []goai.ChatMessagePart, or nil
+	Reasoning  string            `json:"reasoning_content,omitempty"`
+	ToolCallID string            `json:"tool_call_id,omitempty"`
+	ToolCalls  []json.RawMessage `json:"tool_calls,omitempty"`
+}
+
+// encoder encodes messages for one host.
+type encoder struct {
+	host      string // whose opaque fields are given back
+	reasoning bool   // give reasoning back
+}
+
+// message encodes m: one wire message, or several with commas between them for
+// the results of calls. The result is not nil, and empty when there is nothing
+// that an endpoint could be told.
+func (e encoder) message(m *agent.Message) []byte {
+	switch m.Role {
+	case agent.RoleAssistant:
+		return e.assistant(m)
+	case agent.RoleTool:
+		var out [][]byte
+		for _, p := range m.Parts {
+			if p.Result != nil {
+				out = append(out, marshal(wireMessage{
+					Role: goai.ChatMessageRoleTool, Content: resultText(p.Result), ToolCallID: p.Result.CallID,
+				}))
+			}
+		}
+		return append([]byte{}, bytes.Join(out, comma)...)
+	case agent.RoleNote:
+		return marshal(wireMessage{Role: goai.ChatMessageRoleUser, Content: noteText(m)})
+	default:
+		return marshal(wireMessage{Role: goai.ChatMessageRoleUser, Content: userContent(m)})
+	}
+}
+
+// userContent is a string, or a list of parts where there is more than words.
+func userContent(m *agent.Message) any {
+	var parts []goai.ChatMessagePart
+	plain := true
+	for _, p := range m.Parts {
+		switch {
+		case p.Text != "":
+			parts = append(parts, goai.ChatMessagePart{Type: goai.ChatMessagePartTypeText, Text: p.Text})
+		case p.Media != nil && strings.HasPrefix(p.Media.Type, "image/"):
+			plain = false
+			parts = append(parts, goai.ChatMessagePart{
+				Type: goai.ChatMessagePartTypeImageURL, ImageURL: &goai.ChatMessageImageURL{URL: p.Media.URL},
+			})
+		case p.Media != nil:
+			parts = append(parts, goai.ChatMessagePart{Type: goai.ChatMessagePartTypeText, Text: mediaText(p.Media)})
+		}
+	}
+	switch {
+	case len(parts) == 0:
+		return "(an empty message)" // endpoints refuse one without words
+	case !plain:
+		return parts
+	}
+	var b strings.Builder
+	for _, p := range parts {
+		b.WriteString(p.Text)
+	}
+	return b.String()
+}
+
+// mediaText tells of a file that the protocol cannot carry.
+func mediaText(m *agent.Media) string {
+	url := m.URL
+	if strings.HasPrefix(url, "data:") {
+		url = "its content cannot be shown"
+	}
+	return "\n[file " + m.Name + ", " + m.Type + ": " + url + "]\n"
+}
+
+func (e encoder) assistant(m *agent.Message) []byte {
+	w := wireMessage{Role: goai.ChatMessageRoleAssistant}
+	extra := e.opaque(m.Opaque).Fields
+	var text strings.Builder
+	for _, p := range m.Parts {
+		switch {
+		case p.Call != nil:
+			w.ToolCalls = append(w.ToolCalls, e.call(p.Call, e.opaque(p.Opaque)))
+		case p.Reasoning != "" && e.reasoning:
+			w.Reasoning += p.Reasoning
+		case p.Text != "":
+			// Words with fields of their own, such as a refusal, go back as these.
+			if fields := e.opaque(p.Opaque).Fields; len(fields) > 0 {
+				extra = join(extra, fields)
+			} else {
+				text.WriteString(p.Text)
+			}
+		case p.Media != nil:
+			text.WriteString(mediaText(p.Media))
+		}
+	}
+	if text.Len() > 0 {
+		w.Content = text.String()
+	}
+	if w.Content == nil && w.ToolCalls == nil && len(extra) == 0 {
+		return []byte{} // it only thought
+	}
+	return extend(marshal(w), extra)
+}
+
+// call encodes a call. Arguments that are not an object, which a template of the
+// endpoint would choke on, are wrapped in one.
+func (e encoder) call(c *agent.Call, extra opaque) json.RawMessage {
+	args := string(c.Args)
+	switch trimmed := strings.TrimSpace(args); {
+	case trimmed == "" || trimmed == "null":
+		args = "{}"
+	case trimmed[0] != '{' || !json.Valid(c.Args):
+		args = string(marshal(map[string]string{"_invalid": agent.PlainText(c.Args)}))
+	}
+	function := extend(marshal(goai.FunctionCall{Name: c.Name, Arguments: args}), extra.Function)
+	return extend(marshal(struct {
+		ID       string          `json:"id"`
+		Type     goai.ToolType   `json:"type"`
+		Function json.RawMessage `json:"function"`
+	}{c.ID, goai.ToolTypeFunction, function}), extra.Fields)
+}
+
+// explanations say in words what an outcome means for the model.
+var explanations = map[agent.Outcome]string{
+	agent.Expired:    "nobody answered, or nothing arrived, in time",
+	agent.Cancelled:  "it was withdrawn",
+	agent.Superseded: "the user wrote meanwhile, and it was withdrawn",
+	agent.Pending:    "not finished: it waits for a person, an event or a time, such as an approval; a note will follow. Do not call it again for this",
+	agent.Unknown:    "it was begun, and nobody knows yet whether it took place; a note will follow. Do not call it again for this",
+}
+
+// resultText is the content of a tool message: what the call gave, or in words
+// how it stands.
+func resultText(r *agent.Result) string {
+	if r.Outcome == agent.Returned || r.Outcome == agent.Answered || r.Outcome == "" {
+		text := agent.PlainText(r.Content)
+		if text == "" {
+			return `{"outcome":"` + string(agent.Returned) + `"}`
+		}
+		if r.Blob != "" {
+			text += "\n[only the beginning of a larger result is shown]"
+		}
+		return text
+	}
+	told := struct {
+		Outcome agent.Outcome   `json:"outcome"`
+		Meaning string          `json:"meaning,omitempty"`
+		Error   json.RawMessage `json:"error,omitempty"`
+		Reason  json.RawMessage `json:"reason,omitempty"`
+		Content json.RawMessage `json:"content,omitempty"`
+	}{Outcome: r.Outcome, Meaning: explanations[r.Outcome]}
+	content := r.Content
+	if len(content) > 0 && !json.Valid(content) {
+		content = agent.JSONText(string(content))
+	}
+	switch r.Outcome {
+	case agent.Failed:
+		told.Error = content
+	case agent.Denied:
+		told.Reason = content
+	default:
+		told.Content = content
+	}
+	return string(marshal(told))
+}
+
+// noteText is a note as the user message that stands for it.
+func noteText(m *agent.Message) string {
+	var b strings.Builder
+	b.WriteString("[note] ")
+	b.WriteString(m.Text())
+	for _, p := range m.Parts {
+		if p.Result != nil {
+			b.WriteString("The call " + p.Result.CallID + " of " + p.Result.Name + " has ended: " + resultText(p.Result) + "\n")
+		}
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
