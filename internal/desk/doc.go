@@ -1,0 +1,12 @@
+// Package desk is the service desk of a pretend web shop: the agents that the
+// fermata command is born with, for demonstrations and first steps.
+//
+// The [Shop] has a few orders and parcels, and a bank that keeps its ledger in a
+// file, so that every process of this machine sees which refunds were paid. No
+// real money moves and no real parcel is tracked; everything else – what runs in
+// parallel, what needs approval, what happens when a process dies in the middle
+// of a payment – is what a real desk would have.
+//
+// [Agents] makes the desk of any model. [Model] makes one that needs no network:
+// it knows a few words, and says so when it does not understand.
+package desk
