@@ -1,0 +1,197 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"os/user"
+	"strings"
+	"syscall"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/memory"
+	"github.com/fermata-run/fermata/orchestrator"
+	"github.com/fermata-run/fermata/orchestrator/run"
+)
+
+// A chat is one invocation of the chat command.
+type chat struct {
+	*program
+	run, agent, model, user, key string
+	patience                     time.Duration
+
+	store memory.Store
+	orch  *orchestrator.Orchestrator
+	names []string // of the agents
+	asked chosen
+}
+
+func (p *program) chatCommand() *cobra.Command {
+	c := &chat{program: p}
+	cmd := &cobra.Command{
+		Use:   "chat [MESSAGE]",
+		Short: "Talk with an agent",
+		Long: `Talk with an agent. Without a message, on a terminal, it is a conversation:
+what the agent asks is answered right there, and Ctrl-C leaves it so that you can
+come back. With a message, or with one from a pipe, it prints the answer and ends;
+what goes on meanwhile is told on stderr.
+
+Set OPENAI_API_KEY, or OPENAI_BASE_URL for an endpoint of your own, and --model
+or FERMATA_MODEL.
+
+Exit codes: 0 the turn is over; 1 an error; 2 wrong use; 3 it waits for a person;
+4 the run is stuck, has failed or was cancelled; 130 interrupted.`,
+		Example: p.example("chat", "a conversation", "chat \"Where is order 1043?\"", "one answer",
+			"chat --run 7k2m", "come back to a run", "chat --run 7k2m </dev/null", "go on with a run, saying nothing",
+			"chat --json < question.txt", "each event as a line of JSON"),
+		RunE: func(cmd *cobra.Command, args []string) error { return c.main(cmd, args) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&c.run, "run", "", "come back to the run whose id begins with `ID`")
+	f.StringVar(&c.agent, "agent", "", "the `name` of the agent to talk with")
+	f.StringVar(&c.model, "model", "", "the `name` of the model (FERMATA_MODEL); offline is the built-in one")
+	f.StringVar(&c.user, "user", "", "who is talking; default is who is logged in")
+	f.StringVar(&c.key, "key", "", "idempotency `key`: the same message with the same key is the same run, for scripts that may be repeated")
+	f.DurationVar(&c.patience, "patience", 0, "without a terminal: how long to go on while the model cannot be asked")
+	_ = cmd.RegisterFlagCompletionFunc("run", p.completeRuns)
+	return cmd
+}
+
+func (c *chat) main(cmd *cobra.Command, args []string) error {
+	ctx := cmd.Context()
+	if cmd.Flags().Changed("run") && c.run == "" {
+		return usage("--run needs the id of a run; %s lists them", c.line("runs"))
+	}
+	if c.run != "" && (c.key != "" || c.agent != "") {
+		return usage("--run goes on with a run, and --key and --agent begin one; leave out either")
+	}
+	talks := len(args) == 0 && !c.json && isTerminal(c.in) && isTerminal(c.out)
+	var text string
+	if !talks {
+		var err error
+		if text, err = c.message(args); err != nil {
+			return err
+		}
+	}
+	if err := c.prepare(); err != nil {
+		return err
+	}
+	defer c.store.Close()
+	if c.run != "" {
+		entry, err := findRun(ctx, c.store, c.run)
+		if err != nil {
+			return err
+		}
+		c.run, c.agent = string(entry.Run), entry.Index.Agent
+		if err := c.hasAgent(); err != nil {
+			return err
+		}
+	}
+	if talks {
+		return c.talk(ctx)
+	}
+	ctx, stop := interruptible(ctx)
+	defer stop()
+	return c.once(ctx, text)
+}
+
+// prepare opens the store and makes the agents.
+func (c *chat) prepare() (err error) {
+	if c.asked, err = c.chooseModel(c.model); err != nil {
+		return err
+	}
+	c.user = cmp.Or(c.user, login())
+	agents, err := c.agents(c.asked)
+	if err != nil {
+		return err
+	}
+	for _, a := range agents {
+		c.names = append(c.names, a.Name)
+	}
+	if c.run == "" {
+		if err := c.hasAgent(); err != nil {
+			return err
+		}
+	}
+	if c.store, err = c.open(c.run != ""); err != nil {
+		return err
+	}
+	c.orch, err = orchestrator.New(c.store, agents, nil)
+	if err != nil {
+		return errors.Join(err, c.store.Close())
+	}
+	return nil
+}
+
+// hasAgent sees to it that the chat's agent is one of the program's.
+func (c *chat) hasAgent() error {
+	c.agent = cmp.Or(c.agent, c.names[0])
+	for _, n := range c.names {
+		if n == c.agent {
+			return nil
+		}
+	}
+	if c.run != "" {
+		return fmt.Errorf("run %s is of the agent %q, which this program does not have; it has %s", c.run, c.agent, strings.Join(c.names, ", "))
+	}
+	return usage("there is no agent %q; there are %s", c.agent, strings.Join(c.names, ", "))
+}
+
+func (c *chat) who() agent.User { return agent.User{ID: c.user} }
+
+// login returns who is logged in, or "".
+func login() string {
+	for _, name := range []string{"USER", "LOGNAME", "USERNAME"} {
+		if v := os.Getenv(name); v != "" {
+			return v
+		}
+	}
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return ""
+}
+
+// message reads the message from the arguments or from what is piped in, all of
+// which is one message. "" says nothing, which only an existing run may be told.
+func (c *chat) message(args []string) (string, error) {
+	text := strings.Join(args, " ")
+	if len(args) == 0 {
+		if isTerminal(c.in) {
+			return "", usage("give a message, or pipe one in; a conversation needs a terminal for its output, and no --json")
+		}
+		b, err := io.ReadAll(io.LimitReader(c.in, run.MaxMessage+1))
+		if err != nil {
+			return "", fmt.Errorf("the message cannot be read: %w", err)
+		}
+		text = string(b)
+	}
+	empty := strings.TrimSpace(text) == ""
+	switch {
+	case empty && len(args) == 0 && c.run != "":
+		return "", nil
+	case empty:
+		return "", usage("the message is empty; write something")
+	case len(text) > run.MaxMessage:
+		return "", usage("the message has more than %d bytes, which is the most that is taken; put large content where a tool can read it, and send a reference", run.MaxMessage)
+	case strings.ContainsRune(text, 0) || !utf8.ValidString(text):
+		return "", usage("the message is not text: it has bytes that are no UTF-8, or NUL")
+	}
+	return strings.TrimRight(text, "\n"), nil
+}
+
+// interruptible returns a context that ends at the first signal to stop. The
+// second ends the process at once.
+func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}

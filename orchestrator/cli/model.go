@@ -1,0 +1,63 @@
+package cli
+
+import (
+	"cmp"
+	"net/url"
+	"os"
+
+	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/planner/openai"
+)
+
+// offlineName is what --model takes for the program's built-in model.
+const offlineName = "offline"
+
+// chosen is the model that the user has chosen.
+type chosen struct {
+	model   agent.Model
+	name    string // for people
+	offline bool   // for want of an endpoint
+}
+
+// chooseModel finds out which model is to be asked: that of flag or
+// FERMATA_MODEL at the endpoint of OPENAI_BASE_URL or OpenAI, or the built-in
+// one where no endpoint is configured.
+func (p *program) chooseModel(flag string) (chosen, error) {
+	name := cmp.Or(flag, os.Getenv("FERMATA_MODEL"))
+	base := os.Getenv("OPENAI_BASE_URL")
+	endpoint := base != "" || os.Getenv("OPENAI_API_KEY") != ""
+	switch {
+	case name == offlineName && p.app.Offline != nil:
+		return chosen{model: p.app.Offline, name: "the built-in offline model"}, nil
+	case name == offlineName:
+		return chosen{}, usage("%s has no built-in offline model; set OPENAI_API_KEY, or OPENAI_BASE_URL for an endpoint of your own", p.app.Name)
+	case endpoint:
+		name = cmp.Or(name, p.app.Model, "gpt-5-mini")
+		where := ""
+		if u, err := url.Parse(base); base != "" && err == nil && u.Host != "" {
+			where = " at " + u.Host
+		}
+		return chosen{model: openai.New(name, nil), name: name + where}, nil
+	case name != "":
+		return chosen{}, usage("there is no endpoint to ask for the model %s; set OPENAI_API_KEY, or OPENAI_BASE_URL for an endpoint of your own", name)
+	case p.app.Offline != nil:
+		return chosen{model: p.app.Offline, name: "the built-in offline model", offline: true}, nil
+	}
+	return chosen{}, usage("there is no model to ask; set OPENAI_API_KEY, or OPENAI_BASE_URL for an endpoint of your own")
+}
+
+// offlineNotice is the line that tells of the built-in model.
+const offlineNotice = "Neither OPENAI_API_KEY nor OPENAI_BASE_URL is set, so the built-in offline model answers."
+
+// agents makes the program's agents.
+func (p *program) agents(m chosen) ([]*agent.Agent, error) {
+	path, _ := p.storePath()
+	list, err := p.app.Agents(Setup{Model: m.model, Store: path})
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		return nil, usage("%s has no agents", p.app.Name)
+	}
+	return list, nil
+}
