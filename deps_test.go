@@ -45,7 +45,7 @@ var law = []struct {
 
 	{"internal/desk", "agent planner planner/scripted tools", ""},
 	{"internal/chatserver/...", "agent internal/chatserver", "github.com/sashabaranov/go-openai"},
-	{"cmd/...", "...", "github.com/spf13/cobra"},
+	{"cmd/...", "...", "github.com/spf13/cobra golang.org/x/term"},
 	{"examples/...", "...", ""},
 	{"e2e/...", "...", "github.com/creack/pty"},
 }
