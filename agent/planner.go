@@ -84,8 +84,11 @@ type Move struct {
 	Usage   Usage
 	Model   string // which model answered
 
-	Finish bool   // the run is done; open actions are withdrawn
-	Fail   string // the run has failed, and why; open actions are withdrawn
+	// Finish says that the run is done, Fail that it has failed, and why. Open
+	// actions are withdrawn. If the user wrote what the planner had not seen, the run
+	// does not end yet, and the planner is asked once more.
+	Finish bool
+	Fail   string
 }
 
 // Again says when a planner is asked again.

@@ -138,6 +138,9 @@ func (ad *admission) admitCalls() error {
 func (ad *admission) admitKinds() error {
 	for i := range ad.moved.Actions {
 		a := &ad.moved.Actions[i]
+		if a.Refuse != "" {
+			continue // what is not done need not be complete
+		}
 		var bad string
 		switch a.Kind {
 		case agent.ActCall:
@@ -176,8 +179,8 @@ func incompleteAsk(ask *agent.Ask) string {
 		return fmt.Sprintf("an ask's kind is question or choice, and %q came", ask.Kind)
 	case ask.Kind == agent.AskChoice && len(ask.Choices) < 2:
 		return "a choice needs two choices or more"
-	case ask.Default != nil && ask.Within <= 0:
-		return "an ask with a default needs Within, a time after which it is taken"
+	case ask.Default != nil && ask.Within <= 0 && ask.Due.IsZero():
+		return "an ask with a default needs Within or Due, the time at which it is taken"
 	case ask.Default != nil && len(ask.Choices) > 0 && !slices.Contains(ask.Choices, ask.Default.Choice):
 		return fmt.Sprintf("the default %q is not among the choices %q", ask.Default.Choice, ask.Choices)
 	}
@@ -209,7 +212,7 @@ func (ad *admission) admitTool(a *Action, t *agent.Tool) {
 
 func (ad *admission) admitArgs(a *Action, t *agent.Tool) {
 	args := argsOf(ad.move.Message, a)
-	if args[0] != '{' {
+	if !isObject(args) {
 		a.Refuse = fmt.Sprintf("the arguments of %s are a JSON object, and this came: %s", a.Name, cut(string(args), 80))
 		return
 	}

@@ -72,7 +72,6 @@ func (s *State) clock(r *Record) {
 	if r.Time.After(s.Time) {
 		s.Time = r.Time
 	}
-	s.Spent.Events++
 }
 
 // settle draws the conclusions that do not depend on which record came last.

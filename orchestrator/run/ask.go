@@ -113,21 +113,29 @@ func (s *State) takeOutcome(r *Record, o *Open, a *agent.Answer, by func(*agent.
 	case agent.Happened:
 		content := a.Value
 		if len(content) == 0 {
-			content = agent.JSONText("a person confirms that it took place. " + a.Note)
+			content = noted("a person confirms that it took place", a)
 		}
 		s.close(r, o, agent.Returned, content, by)
 	case agent.Rerun, agent.NotHappened:
 		switch {
 		case o.Stopped != "":
-			s.close(r, o, o.Stopped, agent.JSONText("withdrawn; it did not take place. "+a.Note), by)
+			s.close(r, o, o.Stopped, noted("withdrawn; it did not take place", a), by)
 		case a.Choice == agent.Rerun:
 			s.again(o, time.Time{})
 		default:
-			s.close(r, o, agent.Failed, agent.JSONText("it did not take place. "+a.Note), by)
+			s.close(r, o, agent.Failed, noted("it did not take place", a), by)
 		}
 	default:
-		s.close(r, o, agent.Failed, agent.JSONText("nobody can tell whether it took place: "+o.Doubt+". "+a.Note), by)
+		s.close(r, o, agent.Failed, noted("nobody can tell whether it took place: "+o.Doubt, a), by)
 	}
+}
+
+// noted adds the person's note to the words about their answer.
+func noted(words string, a *agent.Answer) json.RawMessage {
+	if a.Note != "" {
+		words += ". " + a.Note
+	}
+	return agent.JSONText(words)
 }
 
 func (s *State) answeredLimit(e *Answered) {

@@ -42,7 +42,7 @@ func (s *State) lateTruth(r *Record, e *Returned) {
 	if d == nil {
 		return
 	}
-	s.news(r, News{Kind: "note", Note: fmt.Sprintf("Attempt %d of the call %s (%s), of which it was not known, took place after all: %s",
+	s.news(r, News{Kind: "note", Note: fmt.Sprintf("It was not known whether attempt %d of the call %s (%s) took place. It did: %s",
 		d.Attempt, d.Name, d.CallID, agent.PlainText(e.Content))})
 }
 

@@ -2,6 +2,7 @@ package run
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -106,10 +107,7 @@ func (s *State) wantsPlan() bool {
 	if s.Plan.Again == agent.AtEachClosing {
 		return true
 	}
-	wrote := false
-	for i := range s.News {
-		wrote = wrote || s.News[i].Kind == "message"
-	}
+	wrote := s.wrote()
 	for _, o := range s.Open {
 		// Of what its last move asked for, the planner is told when all has ended;
 		// unless the user wrote, and all that is open may take long.
@@ -118,6 +116,11 @@ func (s *State) wantsPlan() bool {
 		}
 	}
 	return true
+}
+
+// wrote reports whether there is a message of the user that no move has taken up.
+func (s *State) wrote() bool {
+	return slices.ContainsFunc(s.News, func(n News) bool { return n.Kind == "message" })
 }
 
 // needsTurn reports whether a turn has to begin before the planner is asked:
@@ -139,9 +142,10 @@ func (s *State) needsTurn() bool {
 }
 
 // Overdue returns the first of the events that the clock, or a claim that
-// differs from the log's, makes due, or nil. Whoever appends anything appends
+// differs from the log's, makes due, or nil. Whoever appends an input appends
 // these first, one after the other: so an answer that comes after its due time
-// finds the expiry in the log. claim is empty for who holds none.
+// finds the expiry in the log. What jobs gave is appended before: a result that
+// is here wins over its deadline. claim is empty for who holds none.
 func (s *State) Overdue(now time.Time, claim string) Event {
 	if s.Ended {
 		return nil

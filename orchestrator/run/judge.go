@@ -209,7 +209,7 @@ func judgeValue(ask *agent.Ask, a *agent.Answer, valid Validate) error {
 	}
 	schema := ask.Schema
 	switch {
-	case ask.Kind == agent.AskApproval && a.Choice == agent.Instead, ask.Kind == agent.AskOutcome:
+	case ask.Kind == agent.AskApproval && a.Choice == agent.Instead:
 		schema = ask.Output
 	case ask.Kind == agent.AskApproval && a.Choice == agent.Edit:
 		if !isObject(a.Value) {
@@ -241,7 +241,7 @@ func Digest(v json.RawMessage) string {
 	var value any
 	d := json.NewDecoder(bytes.NewReader(v))
 	d.UseNumber()
-	if err := d.Decode(&value); err == nil {
+	if json.Valid(v) && d.Decode(&value) == nil {
 		if b, err := json.Marshal(value); err == nil {
 			v = b
 		}

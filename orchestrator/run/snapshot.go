@@ -29,8 +29,11 @@ func Restore(data []byte) (*State, error) {
 	if err := json.Unmarshal(data, &snap); err != nil {
 		return nil, fmt.Errorf("run: this is not a snapshot: %w", err)
 	}
-	if snap.V != Version || snap.State == nil {
+	if snap.V != Version {
 		return nil, fmt.Errorf("run: the snapshot has version %d, and this program reads version %d", snap.V, Version)
+	}
+	if snap.State == nil {
+		return nil, fmt.Errorf("run: the snapshot has no state")
 	}
 	snap.State.blind = true
 	return snap.State, nil

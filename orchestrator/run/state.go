@@ -97,10 +97,9 @@ type Turn struct {
 
 // Spent is what a run has used.
 type Spent struct {
-	Steps  int         `json:"steps,omitempty"`
-	Usage  agent.Usage `json:"usage,omitzero"`
-	Extra  int         `json:"extra,omitempty"` // how many times a person allowed more
-	Events int64       `json:"events,omitempty"`
+	Steps int         `json:"steps,omitempty"`
+	Usage agent.Usage `json:"usage,omitzero"`
+	Extra int         `json:"extra,omitempty"` // how many times a person allowed more
 }
 
 // PlanState is how the asking of the planner stands.

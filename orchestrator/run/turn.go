@@ -50,6 +50,9 @@ func (s *State) moved(r *Record, e *Moved) {
 	}
 	s.judgeRepairs(r, refused, len(e.Actions))
 	switch {
+	case s.wrote():
+		// The user wrote meanwhile, and was told that it is taken: the planner is
+		// asked once more before the run ends.
 	case e.Finish:
 		s.end(r, &End{Status: agent.StatusDone}, agent.Cancelled)
 	case e.Fail != "":
