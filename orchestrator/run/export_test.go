@@ -1,0 +1,10 @@
+package run
+
+// NewOfEachKind makes an empty event of each kind that the log knows, for tests.
+func NewOfEachKind() map[string]Event {
+	all := map[string]Event{}
+	for name, empty := range kinds {
+		all[name] = empty()
+	}
+	return all
+}

@@ -1,0 +1,84 @@
+package run_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/orchestrator/run"
+)
+
+// A run keeps so many signals; but one that something waits for is always taken.
+func TestSignalsAreBounded(t *testing.T) {
+	s := newScript(t)
+	s.play("start bare\n\nbegin\n\nmove\n    wait paid")
+	for range run.MaxSignals {
+		s.add(&run.Signaled{Name: "sent"})
+	}
+	_, err := s.state.Judge(&run.Signaled{Name: "sent"}, nil)
+	var refusal *agent.Refusal
+	if !errors.As(err, &refusal) || refusal.Kind != agent.RefusedConflict {
+		t.Errorf("one signal too many: %v", err)
+	}
+	if ok, err := s.state.Judge(&run.Signaled{Name: "paid"}, nil); !ok || err != nil {
+		t.Errorf("the signal that is waited for: %v, %v", ok, err)
+	}
+}
+
+func TestInputsAreBounded(t *testing.T) {
+	s := newScript(t)
+	s.play("start bare\n\nbegin\n\nmove\n    ask \"Which colour?\"")
+	long := strings.Repeat("x", run.MaxMessage+1)
+	for _, e := range []run.Event{
+		&run.Messaged{Message: agent.Text(long)},
+		&run.Messaged{Message: agent.Message{Parts: []agent.Part{{Media: &agent.Media{URL: "data:" + long}}}}},
+		&run.Signaled{Name: "paid", Data: agent.JSONText(long)},
+		&run.Answered{Ask: s.asks["c1"], Answer: agent.Answer{Value: agent.JSONText(long)}},
+	} {
+		var refusal *agent.Refusal
+		if _, err := s.state.Judge(e, nil); !errors.As(err, &refusal) || refusal.Kind != agent.RefusedInvalid {
+			t.Errorf("%s: %v", run.KindOf(e), err)
+		}
+	}
+}
+
+// A digest is that of a value and not of its spelling.
+func TestDigestIsOfTheValue(t *testing.T) {
+	for _, other := range []string{`{"b":"<","a":1.0}`, ` { "a" : 1.0 , "b" : "<" } `, `{"a":1.0,"b":"\u003c"}`} {
+		if run.Digest(json.RawMessage(other)) != run.Digest(json.RawMessage(`{"a":1.0,"b":"<"}`)) {
+			t.Errorf("%s has another digest", other)
+		}
+	}
+	for _, other := range []string{`{"a":1,"b":"<"}`, `{"a":1.00,"b":"<"}`, `{"a":1.0,"b":"<"} 1`, `{"a":1.0,"b":"<`, ``} {
+		if run.Digest(json.RawMessage(other)) == run.Digest(json.RawMessage(`{"a":1.0,"b":"<"}`)) {
+			t.Errorf("%s has the same digest", other)
+		}
+	}
+}
+
+// To withdraw a call in doubt leaves the ask alone that somebody has read.
+func TestWithdrawingKeepsTheAskThatWasRead(t *testing.T) {
+	s := newScript(t)
+	s.play("start bare\n\nbegin\n\nmove\n    call pay {}\n\nbegan c1\n\nfailed c1 \"connection reset\"")
+	if len(s.state.Asks()) != 1 {
+		t.Fatalf("the asks are %+v", s.state.Asks())
+	}
+	read := s.state.Asks()[0]
+	s.play("cancel \"enough\"")
+	if len(read.Choices) != 4 || len(s.state.Asks()[0].Choices) != 3 {
+		t.Errorf("read %q, now %q", read.Choices, s.state.Asks()[0].Choices)
+	}
+}
+
+// The terms of an agent have their defaults filled in, and none for a negative.
+func TestTermsOfAnAgent(t *testing.T) {
+	if got := run.TermsOf(&agent.Agent{}); got != (run.Terms{TurnSteps: run.DefaultTurnSteps, CloseAfter: run.DefaultCloseAfter}) {
+		t.Errorf("the defaults are %+v", got)
+	}
+	none := agent.Limits{TurnSteps: -1, TurnTokens: -1, TurnTime: -1, RunSteps: -1, RunTokens: -1}
+	if got := run.TermsOf(&agent.Agent{Limits: none, CloseAfter: -1}); got != (run.Terms{}) {
+		t.Errorf("no limits are %+v", got)
+	}
+}
