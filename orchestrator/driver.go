@@ -46,9 +46,12 @@ type driver struct {
 	j       *journal // nil: to be read
 	durable atomic.Int64
 	running map[run.JobKey]*running
+	called  map[run.JobKey]bool // jobs that were started, ever
 	results chan result
 	pending []pending
-	trouble int // failures of the store in a row
+	trouble int  // failures of the store in a row
+	starved bool // a due job got no slot; it is poked when one is free
+	alone   bool // it is driven by Drive, Run or Await
 
 	news chan struct{}
 	lost chan struct{} // closed when the claim is lost
@@ -77,7 +80,7 @@ type pending struct {
 
 func newDriver(ctx context.Context, o *Orchestrator, c memory.Claim, quit chan struct{}) *driver {
 	d := &driver{
-		o: o, claim: c, running: map[run.JobKey]*running{}, results: make(chan result),
+		o: o, claim: c, running: map[run.JobKey]*running{}, called: map[run.JobKey]bool{}, results: make(chan result),
 		news: make(chan struct{}, 1), lost: make(chan struct{}), quit: quit,
 	}
 	d.ctx, d.stop = context.WithCancelCause(context.WithoutCancel(ctx))
@@ -161,6 +164,10 @@ func (d *driver) quitting() bool {
 	}
 }
 
+// drops reports whether a job is planning that is not worth waiting for: who
+// drives one run only is left by a person, and whoever drives it next asks again.
+func (d *driver) drops(r *running) bool { return d.alone && r.tool == nil && d.quitting() }
+
 // rests reports whether the driver has nothing to do: no job goes on, none is
 // due, and nothing is left to append. A run that is due later is left to whoever
 // claims it then.
@@ -168,17 +175,19 @@ func (d *driver) rests(wake time.Time) bool {
 	if len(d.running) > 0 || len(d.pending) > 0 || d.j == nil {
 		return false
 	}
-	return d.quitting() || wake.IsZero() || wake.After(d.o.store.Now())
+	return d.quitting() || !d.starved && (wake.IsZero() || wake.After(d.o.store.Now()))
 }
 
 // step brings the log, and then the jobs, to where they should be. It returns
-// when to look again if nothing else happens; the zero time if never.
+// when to look again if nothing else happens; the zero time if never. What waits
+// for a slot is poked when one is free.
 func (d *driver) step() (wake time.Time, err error) {
 	if d.j == nil {
 		if err := d.load(); err != nil {
 			return wake, err
 		}
 	}
+	now := d.o.store.Now() // before anything is judged by the clock, so that no time falls between
 	start, err := d.append()
 	if errors.Is(err, memory.ErrConflict) {
 		d.j = nil
@@ -189,14 +198,14 @@ func (d *driver) step() (wake time.Time, err error) {
 	}
 	d.trouble = 0
 	for _, r := range d.running {
-		if !d.j.state.Wanted(r.job) {
+		if !d.j.state.Wanted(r.job) || d.drops(r) {
 			r.stop(perform.ErrStopped)
 		}
 	}
 	for _, s := range start {
 		d.start(s)
 	}
-	return d.nextLook(), nil
+	return d.j.state.WakeAfter(now), nil
 }
 
 // load reads the run's log, and drops from pending what it has already.
@@ -236,12 +245,12 @@ func (d *driver) append() (start []*starting, err error) {
 			return nil, err
 		}
 	}
-	if d.claim.Strikes >= quarantineAfter && d.j.state.Stuck == nil {
+	quarantine := d.claim.Strikes >= quarantineAfter && d.j.state.Stuck == nil
+	if quarantine {
 		reason := fmt.Sprintf("%d workers in a row were lost while they drove this run; find out why, and retry it", d.claim.Strikes)
 		if _, err := d.j.add("", &run.Stuck{Reason: reason, Quarantine: true}); err != nil {
 			return nil, err
 		}
-		d.claim.Strikes = 0
 	}
 	if err := d.j.addOverdue(d.claim.Token); err != nil {
 		return nil, err
@@ -254,15 +263,12 @@ func (d *driver) append() (start []*starting, err error) {
 	if err := d.j.commit(context.WithoutCancel(d.ctx), d.claim.Token); err != nil {
 		return start, err
 	}
+	if quarantine {
+		d.claim.Strikes = 0 // a person who retries it begins anew
+	}
 	d.pending = nil
 	d.durable.Store(d.j.base.Seq)
 	return start, nil
-}
-
-// nextLook returns when something becomes due that does not go on yet. What
-// waits for a slot is poked when one is free.
-func (d *driver) nextLook() time.Time {
-	return d.j.state.WakeAfter(d.o.store.Now())
 }
 
 // catchUp reads on if the log has grown.
@@ -311,7 +317,7 @@ func (d *driver) abandon() {
 	}
 	for _, p := range d.pending {
 		if isResult(p.event) {
-			d.o.report(d.claim.Run, p.id, p.event)
+			d.o.report(d.ctx, d.claim.Run, p.id, p.event)
 		}
 	}
 }

@@ -21,24 +21,29 @@ type starting struct {
 }
 
 // prepare takes slots for the due jobs that do not go on yet, and adds Began for
-// the Once calls among them. What gets no slot stays due.
+// the Once calls among them. What gets no slot stays due. A call that was begun
+// is started only if its Began is this driver's own and was all that it did: the
+// reply to that commit was lost.
 func (d *driver) prepare() ([]*starting, error) {
 	var start []*starting
+	d.starved = false
 	now := d.o.store.Now()
 	for _, job := range d.j.state.Due(now) {
-		if job.Begun || d.running[job.Key()] != nil {
+		open := d.j.state.Action(job.Action)
+		if d.running[job.Key()] != nil || job.Begun && (open.Claim != string(d.claim.Token) || d.called[job.Key()]) {
 			continue
 		}
 		s := &starting{job: job}
-		if open := d.j.state.Action(job.Action); open != nil {
+		if open != nil {
 			s.tool = d.p.Tool(open.Action.Name)
 			s.task = d.task(open)
 		}
 		if !d.o.slots.take(d, s.tool) {
+			d.starved = true
 			continue
 		}
 		start = append(start, s)
-		if job.Kind != run.JobCall || s.task.Action.Effect != agent.Once {
+		if job.Kind != run.JobCall || s.task.Action.Effect != agent.Once || job.Begun {
 			continue
 		}
 		s.task.Deadline = now.Add(s.task.Action.Timeout)
@@ -64,7 +69,7 @@ func (d *driver) task(o *run.Open) *perform.Task {
 			Run: s.Run, Agent: s.Agent, Action: o.ID, Key: fmt.Sprintf("%s.%s", s.Run, o.ID),
 			Attempt: o.Attempt, User: s.User, Meta: s.Meta,
 		},
-		Action: o.Action, Args: o.Args, Digest: o.Digest,
+		Action: o.Action, Args: o.Args, Digest: o.Digest, Deadline: o.Deadline,
 	}
 }
 
@@ -73,6 +78,7 @@ func (d *driver) start(s *starting) {
 	ctx, stop := context.WithCancelCause(d.ctx)
 	key := s.job.Key()
 	d.running[key] = &running{job: s.job, stop: stop, tool: s.tool}
+	d.called[key] = true
 	do := d.doing(ctx, s)
 	d.jobs.Go(func() { d.results <- result{key, do()} })
 }
@@ -82,7 +88,7 @@ func (d *driver) doing(ctx context.Context, s *starting) func() run.Event {
 	p, job, task := d.p, s.job, s.task
 	switch job.Kind {
 	case run.JobCall:
-		late := func(e run.Event) { d.o.report(d.claim.Run, newRecordID(), e) }
+		late := func(e run.Event) { d.o.report(context.WithoutCancel(ctx), d.claim.Run, newRecordID(), e) }
 		return func() run.Event { return p.Call(ctx, task, late) }
 	case run.JobLookup:
 		return func() run.Event { return p.Lookup(ctx, task, job.Attempt) }
@@ -114,20 +120,21 @@ func isResult(e run.Event) bool {
 // fail, the call's outcome is unknown, and the run's next worker finds that out.
 const reportTries = 10
 
-// report records a result that came late, without a claim.
-func (o *Orchestrator) report(id agent.RunID, record agent.RecordID, e run.Event) {
-	ctx := context.Background()
-	for try := range reportTries {
-		err := o.tryReport(ctx, id, record, e)
+// report records a result that came late, without a claim. When ctx has ended,
+// it tries once and no more.
+func (o *Orchestrator) report(ctx context.Context, id agent.RunID, record agent.RecordID, e run.Event) {
+	for try := 0; try == 0 || try < reportTries && ctx.Err() == nil; {
+		err := o.tryReport(context.WithoutCancel(ctx), id, record, e)
 		switch {
 		case err == nil:
 			o.poke(id)
 			return
 		case errors.Is(err, memory.ErrNotFound), errors.Is(err, memory.ErrErased):
 			return
-		case !errors.Is(err, memory.ErrConflict):
+		case !errors.Is(err, memory.ErrConflict): // which says that others append, and is tried again at once
 			o.opts.Logger.Warn("a late result is not recorded yet", "run", id, "error", err)
-			time.Sleep(100 * time.Millisecond << try)
+			sleep(ctx, 100*time.Millisecond<<try)
+			try++
 		}
 	}
 	data, _ := json.Marshal(e)

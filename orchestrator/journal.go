@@ -18,8 +18,8 @@ import (
 type journal struct {
 	store memory.Store
 	state *run.State
-	base  memory.Position // the end of the durable log that state has folded
-	asks  map[agent.AskID]bool
+	base  memory.Position     // the end of the durable log that state has folded
+	asks  map[agent.AskID]int // the open asks, with the number of their choices
 
 	batch    []memory.Record // applied to state, not yet durable
 	progress bool            // the batch ends an action
@@ -68,10 +68,10 @@ func decode(id agent.RunID, m *memory.Record) (*run.Record, error) {
 	return &run.Record{Seq: m.Seq, ID: m.ID, Time: m.Time, Event: e}, nil
 }
 
-func openAsks(s *run.State) map[agent.AskID]bool {
-	asks := map[agent.AskID]bool{}
+func openAsks(s *run.State) map[agent.AskID]int {
+	asks := map[agent.AskID]int{}
 	for _, a := range s.Asks() {
-		asks[a.ID] = true
+		asks[a.ID] = len(a.Choices)
 	}
 	return asks
 }
@@ -142,12 +142,13 @@ func (j *journal) commit(ctx context.Context, claim memory.Token) error {
 	return nil
 }
 
-// diffAsks fills in which asks the commit opens and closes.
+// diffAsks fills in which asks the commit opens and closes. One that has lost a
+// choice since, as its call is not wanted any more, replaces itself.
 func (j *journal) diffAsks(c *memory.Commit) error {
 	now := map[agent.AskID]bool{}
 	for _, a := range j.state.Asks() {
 		now[a.ID] = true
-		if j.asks[a.ID] {
+		if choices, open := j.asks[a.ID]; open && choices == len(a.Choices) {
 			continue
 		}
 		data, err := json.Marshal(a)
@@ -165,7 +166,16 @@ func (j *journal) diffAsks(c *memory.Commit) error {
 }
 
 func indexOf(s *run.State) memory.Index {
-	return memory.Index{Agent: s.Agent, Status: s.Status(), Title: s.Title, Reason: s.Reason(), Wake: s.Wake()}
+	return memory.Index{Agent: s.Agent, Status: s.Status(), Title: s.Title, Reason: s.Reason(), Wake: roundUp(s.Wake())}
+}
+
+// roundUp returns t to the microsecond, as stores keep times: never earlier, so
+// that whoever is woken then finds something to do.
+func roundUp(t time.Time) time.Time {
+	if cut := t.Truncate(time.Microsecond); !cut.Equal(t) {
+		return cut.Add(time.Microsecond)
+	}
+	return t
 }
 
 // The distance between snapshots grows with the run, so that what they cost per

@@ -53,8 +53,12 @@ func New(store memory.Store, agents []*agent.Agent, o *Options) (*Orchestrator, 
 	if store == nil {
 		return nil, fmt.Errorf("orchestrator: New needs a store; memory/sqlite has one that is a file")
 	}
+	opts := withDefaults(o)
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
 	orch := &Orchestrator{
-		store: store, opts: withDefaults(o),
+		store: store, opts: opts,
 		agents: map[string]*perform.Performer{}, drivers: map[agent.RunID]*driver{},
 	}
 	orch.slots = newSlots(orch.opts.MaxJobs)
@@ -94,7 +98,20 @@ func orDefault[T ~int | ~int64](v, def T) T {
 	if v == 0 {
 		return def
 	}
-	return max(v, 0)
+	return v
+}
+
+// check says which option makes no sense.
+func (o *Options) check() error {
+	switch {
+	case o.Lease < time.Millisecond:
+		return fmt.Errorf("orchestrator: Options.Lease is %v; give at least a millisecond, or 0 for the default", o.Lease)
+	case o.MaxRuns < 0:
+		return fmt.Errorf("orchestrator: Options.MaxRuns is %d; give at least 1, or 0 for the default", o.MaxRuns)
+	case o.MaxJobs < 0:
+		return fmt.Errorf("orchestrator: Options.MaxJobs is %d; give at least 1, or 0 for the default", o.MaxJobs)
+	}
+	return nil
 }
 
 var nameForm = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)

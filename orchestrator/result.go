@@ -37,12 +37,16 @@ func (o *Orchestrator) Run(ctx context.Context, r Request) (*Result, error) {
 
 // Await drives a run in this process, if it has its agent and nobody else drives
 // it, and returns how it stands at the end of its turn.
-func (o *Orchestrator) Await(ctx context.Context, id agent.RunID) (res *Result, err error) {
+func (o *Orchestrator) Await(ctx context.Context, id agent.RunID) (*Result, error) {
+	j, err := read(ctx, o.store, id, true, nil)
+	if err != nil {
+		return nil, fmt.Errorf("read run %s: %w", id, o.known(id, err))
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	var work conc.WaitGroup
 	defer work.Wait()
 	defer cancel()
-	if len(o.agents) > 0 {
+	if o.agents[j.state.Agent] != nil {
 		work.Go(func() { _ = o.work(ctx, id) }) // it fails only without agents
 	}
 	var last *run.State

@@ -123,5 +123,13 @@ func (l *listener) hear(w memory.Words) []agent.Delta {
 	return deltas
 }
 
-// end forgets the sentence: the move has been recorded.
-func (l *listener) end() { *l = listener{} }
+// dropped forgets the sentence if s is past it, and reports whether what was
+// heard of it is to be taken back: s is not just past the move that has it all.
+func (l *listener) dropped(s *run.State) bool {
+	if l.attempt == "" || ofSlot(l.attempt, s) {
+		return false
+	}
+	heard := l.heard > 0
+	*l = listener{}
+	return heard && s.Plan.LastMove != s.Seq
+}

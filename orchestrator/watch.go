@@ -116,7 +116,7 @@ func (w *watcher) hint(ctx context.Context, h memory.Hint, yield func(Event, err
 	}
 	if ofSlot(h.Words.Attempt, w.state) {
 		for _, d := range w.ears.hear(h.Words) {
-			if !yield(Event{Run: w.id, Delta: &d, Status: w.state.Status(), State: w.state}, nil) {
+			if !w.tell(&d, yield) {
 				return errWatched
 			}
 		}
@@ -126,6 +126,11 @@ func (w *watcher) hint(ctx context.Context, h memory.Hint, yield func(Event, err
 		return errWatched
 	}
 	return nil
+}
+
+// tell yields a piece of what is being said.
+func (w *watcher) tell(d *agent.Delta, yield func(Event, error) bool) bool {
+	return yield(Event{Run: w.id, Delta: d, Status: w.state.Status(), State: w.state}, nil)
 }
 
 // readOn reads from the last known record on, to see that it is still there.
@@ -148,8 +153,8 @@ func (w *watcher) readOn(ctx context.Context, yield func(Event, error) bool) err
 		}
 		w.state.Apply(r)
 		w.base = records[i].Position()
-		if _, moved := r.Event.(*run.Moved); moved {
-			w.ears.end()
+		if w.ears.dropped(w.state) && !w.tell(&agent.Delta{Reset: true}, yield) {
+			return errWatched
 		}
 		if r.Seq <= w.opts.After {
 			continue

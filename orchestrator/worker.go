@@ -20,18 +20,33 @@ import (
 // does not end it.
 func (o *Orchestrator) Work(ctx context.Context) error { return o.work(ctx, "") }
 
+// Drive is Work for one run only. It goes on while the run rests, and drives it
+// again when it wants attention, unless another process does. It refuses a run of
+// an agent that this program does not have.
+func (o *Orchestrator) Drive(ctx context.Context, id agent.RunID) error {
+	j, err := read(ctx, o.store, id, true, nil)
+	if err != nil {
+		return fmt.Errorf("read run %s: %w", id, o.known(id, err))
+	}
+	if o.agents[j.state.Agent] == nil {
+		return agent.Refuse(agent.RefusedUnknown, "run %s is of agent %s, which this program does not have", id, j.state.Agent)
+	}
+	return o.work(ctx, id)
+}
+
 // work is Work for all runs, or for only one.
 func (o *Orchestrator) work(ctx context.Context, only agent.RunID) error {
 	if len(o.agents) == 0 {
 		return fmt.Errorf("orchestrator: Work needs agents; give them to New")
 	}
-	w := &worker{o: o, only: only, held: map[agent.RunID]*driver{}, quit: make(chan struct{}), freed: make(chan struct{}, 1)}
+	w := &worker{o: o, only: only, held: map[agent.RunID]*driver{}, driving: map[*driver]bool{}, quit: make(chan struct{}), freed: make(chan struct{}, 1)}
+	w.end = sync.OnceFunc(func() { close(w.quit) })
 	renewing, stopRenewing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRenewing()
 	var renewer conc.WaitGroup
 	renewer.Go(func() { w.renewLoop(renewing) })
 	w.claimLoop(ctx)
-	close(w.quit)
+	w.end()
 	w.drain()
 	stopRenewing()
 	renewer.Wait()
@@ -42,11 +57,13 @@ func (o *Orchestrator) work(ctx context.Context, only agent.RunID) error {
 type worker struct {
 	o    *Orchestrator
 	only agent.RunID
-	quit chan struct{} // closed when no new job is to be started
+	quit chan struct{} // closed, by end, when no new job is to be started
+	end  func()
 
 	mu      sync.Mutex
 	held    map[agent.RunID]*driver
-	holdOff time.Time // no claims before: after an outage others renew first
+	driving map[*driver]bool // those of held, and those whose claim was lost and whose calls go on
+	holdOff time.Time        // no claims before: after an outage others renew first
 	outage  bool
 
 	drivers conc.WaitGroup
@@ -94,6 +111,9 @@ func (w *worker) claimSuspect(ctx context.Context) bool {
 	}
 	d := w.adopt(ctx, claims[0])
 	w.fewer(ctx, 1)
+	if ctx.Err() != nil {
+		w.end() // it is not alone: it is given back
+	}
 	w.drive(d)
 	w.fewer(ctx, 0)
 	return true
@@ -134,8 +154,10 @@ func (w *worker) heldOff() time.Duration {
 // adopt makes a claim one that is renewed.
 func (w *worker) adopt(ctx context.Context, c memory.Claim) *driver {
 	d := newDriver(ctx, w.o, c, w.quit)
+	d.alone = w.only != ""
 	w.mu.Lock()
 	w.held[c.Run] = d
+	w.driving[d] = true
 	w.mu.Unlock()
 	w.o.mu.Lock()
 	w.o.drivers[c.Run] = d
@@ -157,20 +179,41 @@ func (w *worker) drive(d *driver) {
 	})
 }
 
-// watch pokes the driver when another process has appended to the log.
+// rewatch is how long a driver waits before it watches again after the store
+// has failed.
+const rewatch = time.Second
+
+// watch pokes the driver when another process has appended to the log, and when
+// the store is back after a failure.
 func (d *driver) watch(ctx context.Context) {
-	for hint, err := range d.o.store.Watch(ctx, d.claim.Run) {
-		if err != nil {
-			return // renewals tell the news too
+	for failed := false; ctx.Err() == nil; {
+		for hint, err := range d.o.store.Watch(ctx, d.claim.Run) {
+			if err != nil {
+				break
+			}
+			if failed || hint.Last.Seq > d.durable.Load() {
+				d.poke()
+			}
+			failed = false
 		}
-		if hint.Last.Seq > d.durable.Load() {
-			d.poke()
-		}
+		failed = true
+		sleep(ctx, rewatch)
+	}
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 
 func (w *worker) ended(d *driver) {
 	w.mu.Lock()
+	delete(w.driving, d)
 	if w.held[d.claim.Run] == d { // and not a later claim of the same run
 		delete(w.held, d.claim.Run)
 	}
@@ -279,7 +322,7 @@ func (w *worker) drain() {
 	grace := time.AfterFunc(w.o.opts.Grace, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		for _, d := range w.held {
+		for d := range w.driving {
 			d.stop(perform.ErrStopped)
 		}
 	})

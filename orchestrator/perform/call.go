@@ -11,11 +11,6 @@ import (
 	"github.com/fermata-run/fermata/orchestrator/run"
 )
 
-// stopGrace is how long a tool whose context has ended may take to return
-// before its call is given up. It goes on in the background; what it gives then
-// is a late result.
-const stopGrace = time.Second
-
 // Task is one attempt of a call.
 type Task struct {
 	Info     agent.CallInfo
@@ -34,7 +29,7 @@ type outcome struct {
 
 // Call makes one attempt of a call and returns what came of it, or nil if ctx
 // ended and the call may simply be made again. If the tool does not return when
-// its time is up, late is called with its result when it comes.
+// its time is up, late is called when it says whether it has acted.
 func (p *Performer) Call(ctx context.Context, t *Task, late func(run.Event)) run.Event {
 	tool, err := p.check(t)
 	if err != nil {
@@ -49,7 +44,9 @@ func (p *Performer) Call(ctx context.Context, t *Task, late func(run.Event)) run
 	done := make(chan outcome, 1)
 	go func() {
 		defer cancel()
-		done <- invoke(timed, tool.Call, t.Args)
+		out := outcome{err: errExit}
+		defer func() { done <- out }()
+		out = invoke(timed, tool.Call, t.Args)
 	}()
 	select {
 	case out := <-done:
@@ -64,8 +61,10 @@ func (p *Performer) Call(ctx context.Context, t *Task, late func(run.Event)) run
 	case <-grace.C:
 	}
 	go func() {
-		if out := <-done; out.err == nil {
-			late(p.returned(context.WithoutCancel(ctx), t, out.content))
+		if out := <-done; out.err == nil || agent.IsNotDone(out.err) {
+			if e := p.told(ctx, timed, t, tool, out); e != nil {
+				late(e)
+			}
 		}
 	}()
 	return p.told(ctx, timed, t, tool, outcome{err: context.Cause(timed)})
@@ -169,7 +168,7 @@ func (p *Performer) Lookup(ctx context.Context, t *Task, try int) run.Event {
 	} else {
 		timed, cancel := context.WithTimeout(agent.WithCall(ctx, t.Info), t.Action.Timeout)
 		defer cancel()
-		out = await(timed, tool, t.Args)
+		out.content, out.stack, out.err = attend(timed, func() (json.RawMessage, error) { return tool.Reconcile(timed, t.Args) })
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -187,17 +186,5 @@ func (p *Performer) Lookup(ctx context.Context, t *Task, try int) run.Event {
 	return &run.Unresolved{
 		Action: t.Info.Action, Attempt: t.Info.Attempt, Try: try, Error: clip(out.err.Error(), maxError),
 		Wait: backoff(try, lookupBackoff, lookupMaxWait, 0),
-	}
-}
-
-// await asks a tool's Reconcile and does not wait for one that hangs.
-func await(ctx context.Context, tool *agent.Tool, args json.RawMessage) outcome {
-	done := make(chan outcome, 1)
-	go func() { done <- invoke(ctx, tool.Reconcile, args) }()
-	select {
-	case out := <-done:
-		return out
-	case <-ctx.Done():
-		return outcome{err: fmt.Errorf("looking it up did not end in time: %w", context.Cause(ctx))}
 	}
 }

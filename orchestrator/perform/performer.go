@@ -48,13 +48,54 @@ func (p *Performer) Tool(name string) *agent.Tool {
 	return nil
 }
 
-// contain calls f and turns a panic into an error and its stack.
+// contain calls f and turns a panic into an error and its stack. An error that
+// panics when it is read – most often a nil pointer – is one, too.
 func contain(f func() error) (stack string, err error) {
-	caught := panics.Try(func() { err = f() })
+	caught := panics.Try(func() {
+		if err = f(); err != nil {
+			_ = err.Error()
+		}
+	})
 	if caught == nil {
 		return "", err
 	}
 	return clip(string(caught.Stack), maxStack), fmt.Errorf("panic: %s", clip(fmt.Sprint(caught.Value), maxError))
+}
+
+// stopGrace is how long foreign code whose context has ended may take to return
+// before it is given up. It goes on in the background, since nothing can stop it.
+const stopGrace = time.Second
+
+// errExit is the error of foreign code that ends its goroutine.
+var errExit = errors.New("it ended its own goroutine (runtime.Goexit), as FailNow does in a test")
+
+// attend calls f, contains its panics, and gives it up when ctx has ended and it
+// does not return.
+func attend[T any](ctx context.Context, f func() (T, error)) (v T, stack string, err error) {
+	type result struct {
+		v     T
+		stack string
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		r := result{err: errExit}
+		defer func() { done <- r }()
+		r.stack, r.err = contain(func() (err error) { r.v, err = f(); return err })
+	}()
+	select {
+	case r := <-done:
+		return r.v, r.stack, r.err
+	case <-ctx.Done():
+	}
+	grace := time.NewTimer(stopGrace)
+	defer grace.Stop()
+	select {
+	case r := <-done:
+		return r.v, r.stack, r.err
+	case <-grace.C:
+		return v, "", context.Cause(ctx)
+	}
 }
 
 // backoff returns how long to wait after the n-th failed attempt in a row: base

@@ -25,15 +25,12 @@ func (p *Performer) Begin(ctx context.Context, v *agent.View, j run.Job) run.Eve
 	if !ok {
 		return began
 	}
-	stack, err := contain(func() error {
-		text, err := b.Brief(ctx, v)
-		if err == nil && text != v.Instructions {
-			began.Instructions = &text
-		}
-		return err
-	})
+	text, stack, err := attend(ctx, func() (string, error) { return b.Brief(ctx, v) })
 	if err != nil {
 		return p.planFailed(ctx, j, stack, fmt.Errorf("the instructions of agent %s cannot be made: %w", p.Agent.Name, err))
+	}
+	if text != v.Instructions {
+		began.Instructions = &text
 	}
 	return began
 }
@@ -43,11 +40,7 @@ func (p *Performer) Begin(ctx context.Context, v *agent.View, j run.Job) run.Eve
 func (p *Performer) Plan(ctx context.Context, v *agent.View, j run.Job, basis int64, basisID agent.RecordID, emit func(agent.Delta)) run.Event {
 	shown := *v
 	shown.Tools = p.Agent.Tools
-	var move *agent.Move
-	stack, err := contain(func() (err error) {
-		move, err = p.Agent.Planner.Plan(ctx, &shown, emit)
-		return err
-	})
+	move, stack, err := attend(ctx, func() (*agent.Move, error) { return p.Agent.Planner.Plan(ctx, &shown, emit) })
 	if err != nil {
 		return p.planFailed(ctx, j, stack, err)
 	}
@@ -79,10 +72,9 @@ func (p *Performer) planFailed(ctx context.Context, j run.Job, stack string, err
 
 // needsApproval asks the tool's rule. One that fails leaves the decision to a
 // person.
-func (p *Performer) needsApproval(ctx context.Context, t *agent.Tool, v *agent.View, args json.RawMessage) (reason string) {
-	_, err := contain(func() (err error) {
-		reason, err = t.Approve(ctx, agent.CallInfo{Run: v.Run, Agent: v.Agent, User: v.User, Meta: v.Meta}, args)
-		return err
+func (p *Performer) needsApproval(ctx context.Context, t *agent.Tool, v *agent.View, args json.RawMessage) string {
+	reason, _, err := attend(ctx, func() (string, error) {
+		return t.Approve(ctx, agent.CallInfo{Run: v.Run, Agent: v.Agent, User: v.User, Meta: v.Meta}, args)
 	})
 	if err != nil {
 		return "its approval rule failed (" + clip(err.Error(), 200) + "), so a person decides"
