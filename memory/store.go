@@ -55,7 +55,8 @@ type Store interface {
 
 	// Release gives a claim back and clears the run's strikes. If h.Last is not
 	// the end of the log any more, the run wants attention now; otherwise at its
-	// Index.Wake. Releasing a claim that is lost does nothing.
+	// Index.Wake; but if h.NotBefore is set, then. Releasing a claim that is lost
+	// does nothing.
 	Release(ctx context.Context, h Held) error
 
 	// Watch yields a hint at once and whenever the run may have changed, until ctx
@@ -201,6 +202,10 @@ type Held struct {
 	Run   agent.RunID
 	Token Token
 	Last  Position // the last record that the worker has folded; only Release looks at it
+	// NotBefore is when the run wants attention again after a Release by a worker
+	// that can do nothing with it, such as one that cannot read its log; zero: as
+	// Release says.
+	NotBefore time.Time
 }
 
 // Renewal says how a claim stands.

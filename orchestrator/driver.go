@@ -23,6 +23,7 @@ const quarantineAfter = 5
 const (
 	troubleWait    = 250 * time.Millisecond
 	troubleMaxWait = 30 * time.Second
+	unreadableWait = time.Minute // before a worker tries again what no worker may be able to read
 )
 
 // A driver drives one claimed run. Its loop is the whole engine:
@@ -107,6 +108,9 @@ func (d *driver) drive() {
 		case errors.Is(err, memory.ErrClaimLost), errors.Is(err, memory.ErrErased), errors.Is(err, memory.ErrNotFound):
 			d.abandon()
 			return
+		case errors.Is(err, errUnreadable), errors.Is(err, memory.ErrCorrupt):
+			d.putOff(err)
+			return
 		case err != nil:
 			wake = d.troubled(err)
 			if d.quitting() && len(d.running) == 0 {
@@ -114,7 +118,7 @@ func (d *driver) drive() {
 				return
 			}
 		case d.rests(wake):
-			d.release()
+			d.release(d.j.base, time.Time{})
 			return
 		}
 		if d.wait(wake, &quit) {
@@ -296,9 +300,17 @@ func (d *driver) take(r result) {
 	}
 }
 
+// putOff gives back a run whose log this program cannot read: a newer version
+// may, or somebody has to mend it. Other runs go on.
+func (d *driver) putOff(err error) {
+	d.o.opts.Logger.Error("a run cannot be read, and is put off", "run", d.claim.Run, "for", unreadableWait, "error", err)
+	d.abandon()
+	d.release(memory.Position{}, d.o.store.Now().Add(unreadableWait))
+}
+
 // release gives the claim back.
-func (d *driver) release() {
-	h := memory.Held{Run: d.claim.Run, Token: d.claim.Token, Last: d.j.base}
+func (d *driver) release(last memory.Position, notBefore time.Time) {
+	h := memory.Held{Run: d.claim.Run, Token: d.claim.Token, Last: last, NotBefore: notBefore}
 	if err := d.o.store.Release(context.WithoutCancel(d.ctx), h); err != nil {
 		d.o.opts.Logger.Warn("a claim was not given back; its lease will end", "run", d.claim.Run, "error", err)
 	}

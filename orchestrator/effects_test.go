@@ -331,18 +331,21 @@ func TestCrashAtEveryCommit(t *testing.T) {
 	})
 }
 
-// No call is made twice when replies of the store are lost.
+// TestLostReplies loses the reply to each commit: twice, which sending it again
+// mends, and three times, after which the log is read to see what became of it.
 func TestLostReplies(t *testing.T) {
 	for n := 2; n <= 8; n++ {
-		inLab(t, func(l *lab) {
-			h := newHand()
-			store := memorytest.Faulty(l.store.Another(), memorytest.At(memorytest.Fault{At: memorytest.After}, n, n+1))
-			orchestratortest.Work(l.T, store, nil, service(l.plays(step(act), step(act, "act returned"), step(done, "act returned")), h.tool("act", agent.Once)))
-			id := l.start("act")
-			l.rests(id, agent.StatusIdle)
-			if len(h.calls) != 2 {
-				l.Errorf("with the reply to commit %d lost, %d calls\n%s", n, len(h.calls), l.log(id))
-			}
-		})
+		for _, lost := range [][]int{{n, n + 1}, {n, n + 1, n + 2}} {
+			inLab(t, func(l *lab) {
+				h := newHand()
+				store := memorytest.Faulty(l.store.Another(), memorytest.At(memorytest.Fault{At: memorytest.After}, lost...))
+				orchestratortest.Work(l.T, store, nil, service(l.plays(step(act), step(act, "act returned"), step(done, "act returned")), h.tool("act", agent.Once)))
+				id := l.start("act")
+				l.rests(id, agent.StatusIdle)
+				if len(h.calls) != 2 {
+					l.Errorf("with the replies to commits %v lost, %d calls\n%s", lost, len(h.calls), l.log(id))
+				}
+			})
+		}
 	}
 }

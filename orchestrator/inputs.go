@@ -59,6 +59,12 @@ func (o *Orchestrator) opening(r Request) ([]run.Event, error) {
 	if len(o.agents) > 0 && o.agents[r.Agent] == nil {
 		return nil, agent.Refuse(agent.RefusedUnknown, "there is no agent %q; this program has: %s", r.Agent, strings.Join(slices.Sorted(slices.Values(o.names())), ", "))
 	}
+	if err := judgeMeta(r.Meta); err != nil {
+		return nil, err
+	}
+	if err := run.JudgeKey(r.Key); err != nil {
+		return nil, err
+	}
 	started := &run.Started{Agent: r.Agent, User: r.User, Meta: r.Meta, Key: r.Key}
 	if len(r.Message.Parts) == 0 {
 		started.Bare = true
@@ -68,6 +74,20 @@ func (o *Orchestrator) opening(r Request) ([]run.Event, error) {
 		return nil, err
 	}
 	return []run.Event{started, &run.Messaged{Message: r.Message, By: r.User}}, nil
+}
+
+// maxMeta bounds a request's Meta, in bytes of its keys and values.
+const maxMeta = 64 << 10
+
+func judgeMeta(meta map[string]string) error {
+	size := 0
+	for k, v := range meta {
+		size += len(k) + len(v)
+	}
+	if size > maxMeta {
+		return agent.Refuse(agent.RefusedInvalid, "the request's Meta has %d bytes, and at most %d are taken; put large content where a tool can read it", size, maxMeta)
+	}
+	return nil
 }
 
 // sameStart returns nil if the run began with these events.

@@ -25,6 +25,9 @@ type journal struct {
 	progress bool            // the batch ends an action
 }
 
+// errUnreadable says that a run's log is not in a form that this program reads.
+var errUnreadable = errors.New("the run's log cannot be read by this program")
+
 // read reads a run's log and folds it: all of it, or, if brief is set, from the
 // last snapshot on, which has no words. each, if not nil, sees every record.
 func read(ctx context.Context, store memory.Store, id agent.RunID, brief bool, each func(*run.Record)) (*journal, error) {
@@ -35,7 +38,7 @@ func read(ctx context.Context, store memory.Store, id agent.RunID, brief bool, e
 	j := &journal{store: store, state: run.New(id)}
 	if log.Snapshot != nil {
 		if j.state, err = run.Restore(log.Snapshot); err != nil {
-			return nil, err
+			return read(ctx, store, id, false, each) // another version's: the log says it all
 		}
 	}
 	if err := j.fold(log, each); err != nil {
@@ -63,7 +66,7 @@ func (j *journal) fold(log *memory.Log, each func(*run.Record)) error {
 func decode(id agent.RunID, m *memory.Record) (*run.Record, error) {
 	e, err := run.Decode(m.Data)
 	if err != nil {
-		return nil, fmt.Errorf("record %d of run %s: %w", m.Seq, id, err)
+		return nil, fmt.Errorf("%w: record %d of run %s: %w", errUnreadable, m.Seq, id, err)
 	}
 	return &run.Record{Seq: m.Seq, ID: m.ID, Time: m.Time, Event: e}, nil
 }

@@ -2,6 +2,7 @@ package orchestrator_test
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 	"sync"
 	"testing"
@@ -121,6 +122,12 @@ func TestMessagesThatAreRefused(t *testing.T) {
 			}
 		}
 		l.kinds(id, "started", "messaged", "turnbegan", "moved")
+		opaque := agent.Text("hello")
+		opaque.Opaque = map[string]json.RawMessage{"openai": json.RawMessage(`{}`)}
+		l.refused(l.client.Send(l.Context(), id, opaque, nil), agent.RefusedInvalid)
+		l.refused(l.client.Send(l.Context(), id, agent.Text("hello"), &orchestrator.Input{Key: strings.Repeat("k", run.MaxKey+1)}), agent.RefusedInvalid)
+		_, err := l.client.Start(l.Context(), orchestrator.Request{Agent: "desk", Meta: map[string]string{"book": strings.Repeat("x", 1<<20)}})
+		l.refused(err, agent.RefusedInvalid)
 		big := strings.Repeat("x", run.MaxMessage)
 		l.must(l.client.Send(l.Context(), id, agent.Text(big), nil))
 	})
@@ -142,6 +149,31 @@ func TestUnknownRuns(t *testing.T) {
 		id := l.start("hello")
 		l.must(l.client.Erase(ctx, id))
 		l.refused(l.client.Send(ctx, id, agent.Text("x"), nil), agent.RefusedUnknown)
+	})
+}
+
+// TestUnreadableRun has a worker meet a log that a newer version wrote: it leaves
+// the run alone, gives it back without a strike, and drives the others.
+func TestUnreadableRun(t *testing.T) {
+	inLab(t, func(l *lab) {
+		at := l.store.Now()
+		l.must(l.store.Commit(l.Context(), &memory.Commit{
+			Run: "newer", Index: memory.Index{Agent: "desk", Status: agent.StatusPlanning, Wake: at},
+			Records: []memory.Record{{Seq: 1, ID: "a", Time: at, Data: []byte(`{"v":2,"kind":"started","event":{}}`)}},
+		}))
+		l.work(nil, service(l.says(done)))
+		l.rests(l.start("hello"), agent.StatusIdle)
+		l.after(time.Second)
+		e := l.entry("newer")
+		if e.Worker != "" || e.Records != 1 || e.Late != 0 {
+			l.Errorf("want the run put off and its log as it was, got %+v", e)
+		}
+		l.after(time.Minute)
+		claims, err := l.store.Claim(l.Context(), &memory.ClaimRequest{Run: "newer", Lease: time.Minute, Wait: 2 * time.Minute})
+		l.must(err)
+		if len(claims) != 1 || claims[0].Strikes != 0 {
+			l.Errorf("another worker claims %+v, want one claim without strikes", claims)
+		}
 	})
 }
 

@@ -201,6 +201,9 @@ func (s *Store) Release(ctx context.Context, h memory.Held) error {
 	if now := s.data.clock(); run.last() != h.Last && (want.IsZero() || want.After(now)) {
 		want = now
 	}
+	if !h.NotBefore.IsZero() {
+		want = h.NotBefore
+	}
 	s.data.wantLocked(run, want)
 	return nil
 }

@@ -97,6 +97,15 @@ var claimTests = map[string]func(*lab){
 		l.must(err)
 		l.equal(got, []memory.Renewal{{Last: p}}, "the renewal of a released claim")
 	},
+	"is put off": func(l *lab) {
+		l.begin("r1")
+		h := held(l.take(l.a, "r1"))
+		h.Last, h.NotBefore = memory.Position{}, l.a.Now().Add(time.Minute) // it has seen nothing of the log
+		l.must(l.a.Release(l.ctx, h))
+		l.none(l.b, "it was put off", only("r1"))
+		l.clock.Advance(time.Minute)
+		l.equal(l.take(l.b, "r1").Strikes, 0, "strikes: it was given back")
+	},
 	"is released": func(l *lab) {
 		p := l.begin("r1")
 		c := l.take(l.a, "r1")

@@ -257,6 +257,9 @@ func (s *Store) Release(ctx context.Context, h memory.Held) error {
 		if r.last != h.Last && (!want.Valid || want.Int64 > now) {
 			want = sql.NullInt64{Int64: now, Valid: true}
 		}
+		if !h.NotBefore.IsZero() {
+			want = orNull(h.NotBefore)
+		}
 		released = want.Valid
 		return c.exec("UPDATE runs SET want = ?, token = NULL, worker = NULL, process = NULL, strikes = 0 WHERE n = ?", want, r.n)
 	})

@@ -108,9 +108,9 @@ func (p *Performer) told(ctx, timed context.Context, t *Task, tool *agent.Tool, 
 	e := &run.CallFailed{
 		Action: t.Info.Action, Attempt: t.Info.Attempt, Error: clip(err.Error(), maxError),
 		NotDone: agent.IsNotDone(out.err), Stack: out.stack,
-		Again: tool.Retry.On == nil || retryable(tool.Retry.On, out.err),
+		Again: t.Info.Attempt < t.Action.Attempts && (tool.Retry.On == nil || retryable(tool.Retry.On, out.err)),
 	}
-	if e.Again && t.Info.Attempt < t.Action.Attempts {
+	if e.Again {
 		after, _ := agent.IsTransient(out.err)
 		e.Wait = backoff(t.Info.Attempt, orElse(t.Action.Backoff, time.Second), orElse(t.Action.MaxWait, time.Minute), after)
 	}

@@ -16,6 +16,7 @@ import (
 const (
 	MaxMessage = 1 << 20 // bytes of a message, an answer or a signal's data, as JSON
 	MaxSignals = 1000    // signals kept for a wait that has not come yet
+	MaxKey     = 1 << 10 // bytes of an idempotency key
 )
 
 // Validate says what is wrong with a JSON value under a JSON Schema; nil if
@@ -28,6 +29,9 @@ type Validate func(schema, value json.RawMessage) error
 // has appended what is Overdue.
 func (s *State) Judge(e Event, valid Validate) (ok bool, err error) {
 	if key := inputKey(e); key != "" {
+		if err := JudgeKey(key); err != nil {
+			return false, err
+		}
 		if before, seen := s.Seen[key]; seen {
 			if before == keyOf(e) {
 				return false, nil
@@ -92,12 +96,20 @@ func (s *State) judgeMessage(e *Messaged) error {
 	return nil
 }
 
+// JudgeKey says what is wrong with an idempotency key; nil if nothing is.
+func JudgeKey(key string) error {
+	if len(key) > MaxKey {
+		return agent.Refuse(agent.RefusedInvalid, "the idempotency key has %d bytes, and at most %d are taken", len(key), MaxKey)
+	}
+	return nil
+}
+
 // JudgeText says what is wrong with a user's message; nil if nothing is.
 func JudgeText(m *agent.Message) error {
 	size := 0
 	for _, p := range m.Parts {
-		if p.Call != nil || p.Result != nil || p.Reasoning != "" {
-			return agent.Refuse(agent.RefusedInvalid, "a user's message may hold text and media, and this one holds a call, a result or reasoning")
+		if p.Call != nil || p.Result != nil || p.Reasoning != "" || p.Opaque != nil || m.Opaque != nil {
+			return agent.Refuse(agent.RefusedInvalid, "a user's message may hold text and media, and this one holds a call, a result, reasoning or a provider's fields")
 		}
 		size += len(p.Text)
 		if p.Media != nil {
