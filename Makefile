@@ -49,7 +49,7 @@ fuzz: ## each fuzz test for FUZZTIME (default 30s)
 	done
 
 bench: ## time and bytes per step on the file store
-	$(GO) test -run '^$$' -bench . -benchtime 3x ./orchestrator/...
+	$(GO) test -run "^$$" -bench . -benchtime 3x ./orchestrator
 
 demo: ## the guided tour
 	$(GO) run ./cmd/fermata demo
