@@ -149,26 +149,9 @@ func (a *answering) give(ctx context.Context, store memory.Store, ask *agent.Ask
 		}{ask.ID, ask.ID.Run(), answer.Choice, answer.By.ID})
 	}
 	fmt.Fprintf(a.out, "Accepted%s.\n", because(strings.TrimSpace(answer.Choice+" "+brief(answer.Value))))
-	return a.whoDrives(ctx, store, o, ask.ID.Run())
-}
-
-func (a *answering) whoDrives(ctx context.Context, store memory.Store, o *orchestrator.Orchestrator, id agent.RunID) error {
-	state, err := o.State(ctx, id)
+	state, err := o.State(ctx, ask.ID.Run())
 	if err != nil {
 		return err
 	}
-	if state.Status().Resting() {
-		fmt.Fprintf(a.out, "The run is %s.\n", state.Status())
-		return nil
-	}
-	who, err := driver(ctx, store, id, state.Seq)
-	switch {
-	case err != nil:
-		return err
-	case who != "":
-		fmt.Fprintf(a.out, "%s goes on with the run.\n", who)
-	default:
-		fmt.Fprintf(a.out, "Nobody drives the run now. Go on with: %s, or: %s\n", a.line("chat", "--run", string(id)), a.line("work"))
-	}
-	return nil
+	return a.whoDrives(ctx, store, state)
 }

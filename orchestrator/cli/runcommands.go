@@ -10,6 +10,7 @@ import (
 	"github.com/fermata-run/fermata/agent"
 	"github.com/fermata-run/fermata/memory"
 	"github.com/fermata-run/fermata/orchestrator"
+	"github.com/fermata-run/fermata/orchestrator/run"
 )
 
 func (p *program) runsWatchCommand() *cobra.Command {
@@ -144,14 +145,23 @@ func (p *program) report(ctx context.Context, store memory.Store, o *orchestrato
 	if state.Status().Resting() {
 		return nil
 	}
-	who, err := driver(ctx, store, id, state.Seq)
+	return p.whoDrives(ctx, store, state)
+}
+
+// whoDrives tells who goes on with a run, or how to.
+func (p *program) whoDrives(ctx context.Context, store memory.Store, s *run.State) error {
+	if s.Status().Resting() {
+		fmt.Fprintf(p.out, "The run is %s.\n", s.Status())
+		return nil
+	}
+	who, err := driver(ctx, store, s.Run, s.Seq)
 	switch {
 	case err != nil:
 		return err
 	case who != "":
-		fmt.Fprintf(p.out, "%s has it.\n", who)
+		fmt.Fprintf(p.out, "%s goes on with the run.\n", who)
 	default:
-		fmt.Fprintf(p.out, "Nobody drives it now. Go on with: %s, or: %s\n", p.line("chat", "--run", string(id)), p.line("work"))
+		fmt.Fprintf(p.out, "Nobody drives the run now. Go on with: %s, or: %s\n", p.line("chat", "--run", string(s.Run)), p.line("work"))
 	}
 	return nil
 }
