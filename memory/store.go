@@ -203,8 +203,8 @@ type Held struct {
 	Token Token
 	Last  Position // the last record that the worker has folded; only Release looks at it
 	// NotBefore is when the run wants attention again after a Release by a worker
-	// that can do nothing with it, such as one that cannot read its log; zero: as
-	// Release says.
+	// that can do nothing with it, such as one that cannot read its log; the strikes
+	// stay. Zero: as Release says.
 	NotBefore time.Time
 }
 

@@ -64,11 +64,12 @@ type running struct {
 	job  run.Job
 	stop context.CancelCauseFunc
 	tool *agent.Tool // nil for planning
+	once bool        // a Once call, whose outcome is wanted whoever drives the run
 }
 
 // result is what a job gave; event is nil if it was stopped.
 type result struct {
-	key   run.JobKey
+	from  *running
 	event run.Event
 }
 
@@ -76,6 +77,7 @@ type result struct {
 // stays the same however often appending it is tried.
 type pending struct {
 	id    agent.RecordID
+	job   run.Job
 	event run.Event
 }
 
@@ -170,7 +172,10 @@ func (d *driver) quitting() bool {
 
 // drops reports whether a job is planning that is not worth waiting for: who
 // drives one run only is left by a person, and whoever drives it next asks again.
-func (d *driver) drops(r *running) bool { return d.alone && r.tool == nil && d.quitting() }
+func (d *driver) drops(r *running) bool {
+	planning := r.job.Kind == run.JobBegin || r.job.Kind == run.JobPlan
+	return d.alone && planning && d.quitting()
+}
 
 // rests reports whether the driver has nothing to do: no job goes on, none is
 // due, and nothing is left to append. A run that is due later is left to whoever
@@ -246,7 +251,9 @@ func (d *driver) append() (start []*starting, err error) {
 	}()
 	for _, p := range d.pending {
 		if _, err := d.j.add(p.id, p.event); err != nil {
-			return nil, err
+			if _, err := d.j.add(p.id, storable(p.job, p.event, err)); err != nil {
+				return nil, err
+			}
 		}
 	}
 	quarantine := d.claim.Strikes >= quarantineAfter && d.j.state.Stuck == nil
@@ -290,13 +297,11 @@ func (d *driver) catchUp() {
 
 // take takes what a job gave.
 func (d *driver) take(r result) {
-	if job := d.running[r.key]; job != nil {
-		job.stop(nil)
-		delete(d.running, r.key)
-		d.o.slots.give(job.tool)
-	}
+	r.from.stop(nil)
+	delete(d.running, r.from.job.Key())
+	d.o.slots.give(r.from.tool)
 	if r.event != nil {
-		d.pending = append(d.pending, pending{newRecordID(), r.event})
+		d.pending = append(d.pending, pending{newRecordID(), r.from.job, r.event})
 	}
 }
 
@@ -317,19 +322,27 @@ func (d *driver) release(last memory.Position, notBefore time.Time) {
 }
 
 // abandon stops driving a run whose claim is lost. Once calls that were begun go
-// on, and what they give is recorded: results need no claim.
+// on, and what they give is recorded as it comes: results need no claim.
 func (d *driver) abandon() {
 	for _, r := range d.running {
-		if r.tool == nil || r.tool.Effect != agent.Once {
+		if !r.once {
 			r.stop(perform.ErrStopped)
 		}
 	}
+	d.reportPending()
 	for len(d.running) > 0 {
 		d.take(<-d.results)
+		d.reportPending()
 	}
+}
+
+// reportPending has the results that are not durable yet recorded without the
+// claim, each by itself.
+func (d *driver) reportPending() {
 	for _, p := range d.pending {
 		if isResult(p.event) {
-			d.o.report(d.ctx, d.claim.Run, p.id, p.event)
+			d.jobs.Go(func() { d.o.report(d.ctx, d.claim.Run, p.id, p.event) })
 		}
 	}
+	d.pending = nil
 }

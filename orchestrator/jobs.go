@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sourcegraph/conc/panics"
+
 	"github.com/fermata-run/fermata/agent"
 	"github.com/fermata-run/fermata/memory"
 	"github.com/fermata-run/fermata/orchestrator/perform"
@@ -37,6 +39,9 @@ func (d *driver) prepare() ([]*starting, error) {
 		if open != nil {
 			s.tool = d.p.Tool(open.Action.Name)
 			s.task = d.task(open)
+			if s.tool == nil {
+				return start, d.park(open)
+			}
 		}
 		if !d.o.slots.take(d, s.tool) {
 			d.starved = true
@@ -53,6 +58,14 @@ func (d *driver) prepare() ([]*starting, error) {
 		}
 	}
 	return start, nil
+}
+
+// park parks a run that has a call of a tool which this program does not have: it
+// may be an older or a newer one than the program that admitted the call.
+func (d *driver) park(o *run.Open) error {
+	_, err := d.j.add("", &run.Stuck{Quarantine: true, Reason: fmt.Sprintf(
+		"agent %s of worker %s has no tool %q, which is to be called; deploy a program that has it, and retry", d.j.state.Agent, d.o.opts.Worker, o.Action.Name)})
+	return err
 }
 
 // giveBack gives back the slots of jobs that are not started after all.
@@ -76,11 +89,50 @@ func (d *driver) task(o *run.Open) *perform.Task {
 // start has a job go on in its own goroutine.
 func (d *driver) start(s *starting) {
 	ctx, stop := context.WithCancelCause(d.ctx)
-	key := s.job.Key()
-	d.running[key] = &running{job: s.job, stop: stop, tool: s.tool}
-	d.called[key] = true
+	r := &running{job: s.job, stop: stop, tool: s.tool}
+	r.once = s.job.Kind == run.JobCall && s.task.Action.Effect == agent.Once
+	d.running[s.job.Key()] = r
+	d.called[s.job.Key()] = true
 	do := d.doing(ctx, s)
-	d.jobs.Go(func() { d.results <- result{key, do()} })
+	d.jobs.Go(func() {
+		var e run.Event
+		if caught := panics.Try(func() { e = do() }); caught != nil {
+			e = failed(s.job, s.attempt(), fmt.Sprintf("the orchestrator panicked: %v", caught.Value))
+			d.o.opts.Logger.Error("a job panicked outside of foreign code", "run", d.claim.Run, "job", s.job.Key(), "error", caught.AsError())
+		}
+		d.results <- result{r, e}
+	})
+}
+
+// attempt returns which attempt of a call the job is about.
+func (s *starting) attempt() int {
+	if s.task == nil {
+		return 0
+	}
+	return s.task.Info.Attempt
+}
+
+// failed returns the event that says why a job gave none; attempt is that of the
+// call that a look-up is about.
+func failed(job run.Job, attempt int, why string) run.Event {
+	switch job.Kind {
+	case run.JobCall:
+		return &run.CallFailed{Action: job.Action, Attempt: job.Attempt, Error: why}
+	case run.JobLookup:
+		return &run.Unresolved{Action: job.Action, Attempt: attempt, Try: job.Attempt, Error: why, Wait: time.Minute}
+	}
+	return &run.PlanFailed{Slot: job.Slot, Attempt: job.Attempt, Error: why}
+}
+
+// storable returns what is recorded in the stead of an event that has no stored
+// form: a result as the text that it is, and otherwise why there is none.
+func storable(job run.Job, e run.Event, err error) run.Event {
+	if r, ok := e.(*run.Returned); ok {
+		text := *r
+		text.Content = agent.JSONText(string(r.Content))
+		return &text
+	}
+	return failed(job, 0, fmt.Sprintf("what the %s gave cannot be recorded: %v", job.Kind, err))
 }
 
 // doing returns what the job does. It reads the state now, and not later.
@@ -151,7 +203,9 @@ func (o *Orchestrator) tryReport(ctx context.Context, id agent.RunID, record age
 		return err
 	}
 	if _, err := j.add(record, e); err != nil {
-		return err
+		if _, err := j.add(record, storable(run.Job{Kind: run.JobCall}, e, err)); err != nil {
+			return err
+		}
 	}
 	return j.commit(ctx, "")
 }

@@ -147,6 +147,34 @@ func TestSuspectIsDrivenAlone(t *testing.T) {
 	})
 }
 
+// A worker whose other runs go on for long puts a suspect back, still a suspect,
+// and drives what else there is.
+func TestSuspectStopsNobody(t *testing.T) {
+	inLab(t, func(l *lab) {
+		suspect := l.start("bad")
+		holder := l.strike(suspect)
+		slow := held()
+		l.work(nil, service(l.says(act, done), slow.tool("act", agent.Once, func(t *agent.Tool) { t.Timeout = time.Hour })))
+		l.start("slow")
+		l.after(time.Second)
+		holder.Kill()
+		l.after(2 * time.Second)
+		third := l.start("good")
+		l.after(time.Minute)
+		if e := l.entry(third); e.Worker == "" {
+			l.Errorf("a run waits for a suspect: %+v", e)
+		}
+		claims, err := l.store.Claim(l.Context(), &memory.ClaimRequest{Agents: []string{"desk"}, Suspects: true, Lease: time.Minute, Wait: time.Minute})
+		l.must(err)
+		if len(claims) != 1 || claims[0].Run != suspect {
+			l.Errorf("another worker claims %+v, want the suspect", claims)
+		}
+		slow.returns <- result{content: "acted"}
+		slow.returns <- result{content: "acted"}
+		l.after(time.Minute)
+	})
+}
+
 // A run that gets on is not suspected, however many workers die while they
 // drive it.
 func TestProgressClearsStrikes(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sourcegraph/conc"
+	"github.com/sourcegraph/conc/panics"
 
 	"github.com/fermata-run/fermata/agent"
 	"github.com/fermata-run/fermata/memory"
@@ -40,13 +41,12 @@ func (o *Orchestrator) work(ctx context.Context, only agent.RunID) error {
 		return fmt.Errorf("orchestrator: Work needs agents; give them to New")
 	}
 	w := &worker{o: o, only: only, held: map[agent.RunID]*driver{}, driving: map[*driver]bool{}, quit: make(chan struct{}), freed: make(chan struct{}, 1)}
-	w.end = sync.OnceFunc(func() { close(w.quit) })
 	renewing, stopRenewing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRenewing()
 	var renewer conc.WaitGroup
 	renewer.Go(func() { w.renewLoop(renewing) })
 	w.claimLoop(ctx)
-	w.end()
+	close(w.quit)
 	w.drain()
 	stopRenewing()
 	renewer.Wait()
@@ -57,14 +57,15 @@ func (o *Orchestrator) work(ctx context.Context, only agent.RunID) error {
 type worker struct {
 	o    *Orchestrator
 	only agent.RunID
-	quit chan struct{} // closed, by end, when no new job is to be started
-	end  func()
+	quit chan struct{} // closed when no new job is to be started
 
 	mu      sync.Mutex
 	held    map[agent.RunID]*driver
 	driving map[*driver]bool // those of held, and those whose claim was lost and whose calls go on
 	holdOff time.Time        // no claims before: after an outage others renew first
 	outage  bool
+
+	noSuspects time.Time // before then none is claimed while others are driven; claimLoop's own
 
 	drivers conc.WaitGroup
 	freed   chan struct{} // a driver has ended
@@ -100,9 +101,21 @@ func (w *worker) claimLoop(ctx context.Context) {
 	}
 }
 
+// How long a worker that has claimed a suspect waits for the other runs to rest,
+// and how long it lets suspects be after it waited in vain.
+const (
+	aloneWait = 30 * time.Second
+	aloneRest = 10 * aloneWait
+)
+
 // claimSuspect claims one run that made workers fail, and drives it while
-// nothing else goes on, so that it takes no neighbour down with it.
+// nothing else goes on, so that it takes no neighbour down with it. A worker
+// whose other runs go on for long puts it back: it stops nothing.
 func (w *worker) claimSuspect(ctx context.Context) bool {
+	now := w.o.store.Now()
+	if w.holds() > 0 && now.Before(w.noSuspects) {
+		return false
+	}
 	claims, err := w.o.store.Claim(ctx, &memory.ClaimRequest{
 		Worker: w.o.opts.Worker, Agents: w.o.names(), Max: 1, Lease: w.o.opts.Lease, Suspects: true,
 	})
@@ -110,9 +123,15 @@ func (w *worker) claimSuspect(ctx context.Context) bool {
 		return false
 	}
 	d := w.adopt(ctx, claims[0])
-	w.fewer(ctx, 1)
-	if ctx.Err() != nil {
-		w.end() // it is not alone: it is given back
+	waiting, enough := context.WithTimeout(ctx, aloneWait)
+	w.fewer(waiting, 1)
+	enough()
+	if w.holds() > 1 || ctx.Err() != nil {
+		w.noSuspects = now.Add(aloneRest)
+		d.release(memory.Position{}, now.Add(aloneWait))
+		d.stop(perform.ErrStopped)
+		w.ended(d)
+		return true
 	}
 	w.drive(d)
 	w.fewer(ctx, 0)
@@ -172,7 +191,9 @@ func (w *worker) drive(d *driver) {
 		watching, unwatch := context.WithCancel(d.ctx)
 		var watch conc.WaitGroup
 		watch.Go(func() { d.watch(watching) })
-		d.drive()
+		if caught := panics.Try(d.drive); caught != nil {
+			w.o.opts.Logger.Error("a driver panicked; its claim will end", "run", d.claim.Run, "error", caught.AsError())
+		}
 		unwatch()
 		watch.Wait()
 		d.stop(perform.ErrStopped)

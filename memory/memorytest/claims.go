@@ -196,7 +196,10 @@ func (s *Store) Release(ctx context.Context, h memory.Held) error {
 	if run == nil || run.claim == nil || run.claim.token != h.Token {
 		return nil
 	}
-	run.claim, run.strikes = nil, 0
+	run.claim = nil
+	if h.NotBefore.IsZero() {
+		run.strikes = 0
+	}
 	want := run.index.Wake
 	if now := s.data.clock(); run.last() != h.Last && (want.IsZero() || want.After(now)) {
 		want = now

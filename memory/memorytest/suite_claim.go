@@ -105,6 +105,13 @@ var claimTests = map[string]func(*lab){
 		l.none(l.b, "it was put off", only("r1"))
 		l.clock.Advance(time.Minute)
 		l.equal(l.take(l.b, "r1").Strikes, 0, "strikes: it was given back")
+		l.clock.Advance(time.Hour)
+		c := l.take(l.a, "r1")
+		l.equal(c.Strikes, 1, "strikes: its claim ran out")
+		h = held(c)
+		h.NotBefore = l.a.Now()
+		l.must(l.a.Release(l.ctx, h))
+		l.equal(l.take(l.b, "r1").Strikes, 1, "strikes: they stay when it is put off")
 	},
 	"is released": func(l *lab) {
 		p := l.begin("r1")

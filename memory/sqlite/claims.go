@@ -261,7 +261,8 @@ func (s *Store) Release(ctx context.Context, h memory.Held) error {
 			want = orNull(h.NotBefore)
 		}
 		released = want.Valid
-		return c.exec("UPDATE runs SET want = ?, token = NULL, worker = NULL, process = NULL, strikes = 0 WHERE n = ?", want, r.n)
+		return c.exec("UPDATE runs SET want = ?, token = NULL, worker = NULL, process = NULL, strikes = CASE WHEN ? THEN strikes ELSE 0 END WHERE n = ?",
+			want, !h.NotBefore.IsZero(), r.n)
 	})
 	if err == nil && released {
 		s.hub.ready()
