@@ -30,9 +30,10 @@ const (
 type Limits struct {
 	TurnSteps  int           // moves per turn; default 50
 	TurnTokens int           // per turn; default none
-	TurnTime   time.Duration // of planning and acting per turn, not of waiting for people; default none
+	TurnTime   time.Duration // of planning and acting per turn, not of waiting for people or for a model that is down; default none
 	RunSteps   int           // default none
 	RunTokens  int           // default none
+	RunTime    time.Duration // as TurnTime, over the whole run; default none
 
 	// OnReached says what happens at a limit: AskPerson (the default) opens an
 	// ask whether to go on with the same allowance again; EndTurn ends the turn.

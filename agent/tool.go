@@ -43,7 +43,8 @@ type Tool struct {
 
 	// Reconcile looks up what became of a begun call whose outcome was lost:
 	// the result if it took place; an error marked [NotDone] if it surely did
-	// not; any other error if that cannot be told now. nil leaves it to a person.
+	// not, and will not any more; any other error if that cannot be told now. nil
+	// leaves it to a person.
 	Reconcile func(ctx context.Context, args json.RawMessage) (json.RawMessage, error)
 }
 

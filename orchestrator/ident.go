@@ -22,13 +22,13 @@ func newID(n int) string {
 
 func newRecordID() agent.RecordID { return agent.RecordID(newID(10)) }
 
-// runID returns the id of the run that a request with this idempotency key
-// starts; a random one if the key is empty.
-func runID(key string) agent.RunID {
-	if key == "" {
+// runID returns the id of the run that a request starts: a random one, or that
+// which its agent, user and idempotency key name.
+func runID(r *Request) agent.RunID {
+	if r.Key == "" {
 		return agent.RunID(newID(16))
 	}
-	sum := sha256.Sum256([]byte("fermata run " + key))
+	sum := sha256.Sum256(fmt.Appendf(nil, "fermata run %q %q %q", r.Agent, r.User.ID, r.Key))
 	return agent.RunID(encoding.EncodeToString(sum[:])[:26])
 }
 

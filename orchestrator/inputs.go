@@ -21,8 +21,8 @@ type Request struct {
 	User    agent.User        // on whose behalf
 	Meta    map[string]string // for the agent's instructions and tools; no secrets: it is kept in the log
 	// Key makes starting idempotent: the same request with the same key names the
-	// same run, however often it is sent. Another request with that key is
-	// refused. Empty starts a new run.
+	// same run, however often it is sent. Another request of the same user to the
+	// same agent with that key is refused. Empty starts a new run.
 	Key string
 }
 
@@ -34,7 +34,7 @@ func (o *Orchestrator) Start(ctx context.Context, r Request) (agent.RunID, error
 	if err != nil {
 		return "", err
 	}
-	id := runID(r.Key)
+	id := runID(&r)
 	j := &journal{store: o.store, state: run.New(id)}
 	for _, e := range events {
 		if _, err := j.add("", e); err != nil {
@@ -73,7 +73,11 @@ func (o *Orchestrator) opening(r Request) ([]run.Event, error) {
 	if err := run.JudgeText(&r.Message); err != nil {
 		return nil, err
 	}
-	return []run.Event{started, &run.Messaged{Message: r.Message, By: r.User}}, nil
+	messaged := &run.Messaged{Message: r.Message, By: r.User}
+	if err := run.JudgeForm(messaged); err != nil {
+		return nil, err
+	}
+	return []run.Event{started, messaged}, nil
 }
 
 // maxMeta bounds a request's Meta, in bytes of its keys and values.

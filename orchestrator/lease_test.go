@@ -228,3 +228,34 @@ func TestDriveIsLeftWhilePlanning(t *testing.T) {
 		l.rests(id, agent.StatusIdle)
 	})
 }
+
+// TestResultsOfALostClaimComeOneByOne loses the claim of a run with two calls
+// that go on: the result of the quick one is recorded when it comes, and not
+// when the slow one has ended, so that nobody is asked what became of it.
+func TestResultsOfALostClaimComeOneByOne(t *testing.T) {
+	inLab(t, func(l *lab) {
+		quick, slow := held(), held()
+		desk := service(l.plays(step(act.And(scripted.Call("slow", nil))), step(done)),
+			quick.tool("act", agent.Once), slow.tool("slow", agent.Once, func(t *agent.Tool) { t.Timeout = time.Hour }))
+		ice := &frozen{Store: l.store.Another()}
+		orchestratortest.Work(l.T, ice, nil, desk)
+		id := l.start("act")
+		l.after(time.Second)
+		ice.freeze(true)
+		l.work(nil, desk)
+		l.after(11 * time.Second)
+		ice.freeze(false)
+		l.after(5 * time.Second)
+		quick.returns <- result{content: "acted"}
+		l.after(30 * time.Second)
+		if n := count[*run.Returned](l.log(id)); n != 1 {
+			l.Errorf("30 s after the call returned, %d results are in the log", n)
+		}
+		l.after(30 * time.Second) // its deadline passes
+		if asks := l.state(id).Asks(); len(asks) > 0 {
+			l.Errorf("a person is asked what became of a call whose result is known: %s", asks[0].Prompt)
+		}
+		slow.returns <- result{content: "x"}
+		l.rests(id, agent.StatusIdle)
+	})
+}

@@ -70,7 +70,7 @@ func New(store memory.Store, agents []*agent.Agent, o *Options) (*Orchestrator, 
 			return nil, fmt.Errorf("orchestrator: there are two agents named %q; give each its own name", a.Name)
 		}
 		orch.agents[a.Name] = &perform.Performer{
-			Agent: a, Validate: schema.Validate, PutBlob: store.PutBlob, Now: store.Now, Logger: orch.opts.Logger,
+			Agent: a, Validate: schema.Validate, Check: schema.Check, PutBlob: store.PutBlob, Now: store.Now, Logger: orch.opts.Logger,
 		}
 	}
 	return orch, nil

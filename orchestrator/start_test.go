@@ -31,14 +31,24 @@ func TestStartWithKey(t *testing.T) {
 			"other words": func(r *orchestrator.Request) { r.Message = agent.Text("hello?") },
 			"no words":    func(r *orchestrator.Request) { r.Message = agent.Message{} },
 			"other meta":  func(r *orchestrator.Request) { r.Meta = map[string]string{"a": "2"} },
-			"other user":  func(r *orchestrator.Request) { r.User = agent.User{ID: "u2"} },
-			"other agent": func(r *orchestrator.Request) { r.Agent = "till" },
+			"other name":  func(r *orchestrator.Request) { r.User.Name = "Bob" },
 		} {
 			other := r
 			change(&other)
 			_, err := l.client.Start(l.Context(), other)
 			if !refused(err, agent.RefusedConflict) {
 				l.Errorf("the same key with %s: got %v, want a refusal as conflict", what, err)
+			}
+		}
+		// Another user's key, and that of another agent, is another key.
+		for _, change := range []func(*orchestrator.Request){
+			func(r *orchestrator.Request) { r.User = agent.User{ID: "u2"} },
+			func(r *orchestrator.Request) { r.Agent = "till" },
+		} {
+			other := r
+			change(&other)
+			if elsewhere, err := l.client.Start(l.Context(), other); err != nil || elsewhere == id {
+				l.Errorf("got %s, %v, want another run than %s", elsewhere, err, id)
 			}
 		}
 		l.kinds(id, "started", "messaged", "turnbegan", "moved")

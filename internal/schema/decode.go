@@ -87,7 +87,7 @@ func (d *decoder) value() (any, error) {
 }
 
 func (d *decoder) object() (any, error) {
-	m := map[string]any{}
+	m, fold := map[string]any{}, map[string]string{}
 	d.pos++ // {
 	for d.space(); d.data[d.pos] != '}'; d.space() {
 		if d.data[d.pos] == ',' {
@@ -97,6 +97,10 @@ func (d *decoder) object() (any, error) {
 		name := d.string()
 		d.space()
 		d.pos++ // :
+		if before, ok := fold[strings.ToLower(name)]; ok && before != name {
+			return nil, &Invalid{Problems: []Problem{{Path: path(d.path), Text: fmt.Sprintf("fields %s and %s differ in case only: give one of them", quote(before), quote(name))}}}
+		}
+		fold[strings.ToLower(name)] = name
 		if _, ok := m[name]; ok {
 			return nil, &Invalid{Problems: []Problem{{Path: path(d.path), Text: fmt.Sprintf("duplicate field %s: give it once", quote(name))}}}
 		}

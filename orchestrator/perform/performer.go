@@ -2,6 +2,7 @@ package perform
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,6 +24,7 @@ var ErrStopped = errors.New("the job was stopped")
 type Performer struct {
 	Agent    *agent.Agent
 	Validate run.Validate
+	Check    func(schema json.RawMessage) error // what is wrong with a JSON Schema
 	// PutBlob keeps a large result and returns its name; nil keeps all results in
 	// the log.
 	PutBlob func(ctx context.Context, r agent.RunID, data []byte) (string, error)

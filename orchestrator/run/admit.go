@@ -13,6 +13,8 @@ import (
 type Desk struct {
 	Tools    []*agent.Tool
 	Validate Validate
+	// Check says what is wrong with a JSON Schema; nil if nothing is.
+	Check func(schema json.RawMessage) error
 	// NeedsApproval asks the tool's Approval: the reason, or "" when none is
 	// needed. It contains panics.
 	NeedsApproval func(t *agent.Tool, args json.RawMessage) (reason string)
@@ -148,7 +150,7 @@ func (ad *admission) admitKinds() error {
 				bad = "a call needs the name of a tool"
 			}
 		case agent.ActAsk:
-			bad = incompleteAsk(a.Ask)
+			bad = ad.incompleteAsk(a.Ask)
 		case agent.ActWait:
 			if a.Name == "" && a.Within <= 0 {
 				bad = "a wait needs the name of a signal, or Within"
@@ -171,7 +173,7 @@ func (ad *admission) admitKinds() error {
 	return nil
 }
 
-func incompleteAsk(ask *agent.Ask) string {
+func (ad *admission) incompleteAsk(ask *agent.Ask) string {
 	switch {
 	case ask == nil || strings.TrimSpace(ask.Prompt) == "":
 		return "an ask needs a prompt"
@@ -183,6 +185,16 @@ func incompleteAsk(ask *agent.Ask) string {
 		return "an ask with a default needs Within or Due, the time at which it is taken"
 	case ask.Default != nil && len(ask.Choices) > 0 && !slices.Contains(ask.Choices, ask.Default.Choice):
 		return fmt.Sprintf("the default %q is not among the choices %q", ask.Default.Choice, ask.Choices)
+	}
+	if len(ask.Schema) > 0 && ad.desk.Check != nil {
+		if err := ad.desk.Check(ask.Schema); err != nil {
+			return "nobody could answer it: " + err.Error()
+		}
+	}
+	if d := ask.Default; d != nil && len(d.Value) > 0 && ad.desk.Validate != nil {
+		if err := ad.desk.Validate(orAny(ask.Schema), d.Value); err != nil {
+			return "its default does not fit: " + err.Error()
+		}
 	}
 	return ""
 }
@@ -216,10 +228,10 @@ func (ad *admission) admitArgs(a *Action, t *agent.Tool) {
 		a.Refuse = fmt.Sprintf("the arguments of %s are a JSON object, and this came: %s", a.Name, cut(string(args), 80))
 		return
 	}
-	if len(t.Input) == 0 || ad.desk.Validate == nil {
+	if ad.desk.Validate == nil {
 		return
 	}
-	if err := ad.desk.Validate(t.Input, args); err != nil {
+	if err := ad.desk.Validate(orAny(t.Input), args); err != nil {
 		a.Refuse = fmt.Sprintf("the arguments of %s do not fit its schema: %v", a.Name, err)
 	}
 }

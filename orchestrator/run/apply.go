@@ -66,7 +66,9 @@ func (s *State) Apply(r *Record) {
 // since the record before as active if something was going on in it.
 func (s *State) clock(r *Record) {
 	if s.Seq > 0 && !s.Status().Resting() {
-		s.Turn.Active += max(r.Time.Sub(s.Time), 0)
+		active := max(r.Time.Sub(s.activeFrom()), 0)
+		s.Turn.Active += active
+		s.Spent.Active += active
 	}
 	s.Seq, s.ID = r.Seq, r.ID
 	if r.Time.After(s.Time) {

@@ -154,7 +154,7 @@ func essence(w *world, s *run.State) string { return essenceOf(w.t, s) }
 func essenceOf(t fataler, s *run.State) string {
 	c := *s
 	c.Seq, c.ID, c.Time, c.Seen = 0, "", time.Time{}, nil
-	c.Turn.Active = 0
+	c.Turn.Active, c.Spent.Active = 0, 0
 	return string(snapshotOf(t, &c))
 }
 

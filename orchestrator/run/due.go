@@ -239,8 +239,10 @@ func (s *State) wakes() []time.Time {
 		times = append(times, s.Time)
 	default:
 		times = append(times, s.Plan.NotBefore)
-		if left := s.turnTimeLeft(); left > 0 {
-			times = append(times, s.Time.Add(left))
+		for _, l := range s.clocks() {
+			if l.most > 0 {
+				times = append(times, s.activeFrom().Add(max(l.most-l.active, 0)))
+			}
 		}
 	}
 	return times
@@ -266,21 +268,41 @@ func (s *State) limit(now time.Time) *Limited {
 			return &Limited{Limit: c.name, Used: fmt.Sprint(c.used), Max: fmt.Sprint(c.max)}
 		}
 	}
-	if most := s.Terms.TurnTime * time.Duration(turn); most > 0 {
-		if active := s.Turn.Active + max(now.Sub(s.Time), 0); active >= most {
-			return &Limited{Limit: "turn_time", Used: active.Round(time.Millisecond).String(), Max: most.String()}
+	for _, c := range s.clocks() {
+		if active := c.active + max(now.Sub(s.activeFrom()), 0); c.most > 0 && active >= c.most {
+			return &Limited{Limit: c.name, Used: active.Round(time.Millisecond).String(), Max: c.most.String()}
 		}
 	}
 	return nil
 }
 
-// turnTimeLeft returns how long the turn may still be active; 0 if that is not
-// limited. A turn that has yet to begin has an allowance of its own.
-func (s *State) turnTimeLeft() time.Duration {
+// timeLimit is how long something was active, and may be; most is 0 if that is
+// not limited.
+type timeLimit struct {
+	name         string
+	active, most time.Duration
+}
+
+// clocks returns the limits of time. A turn that has yet to begin has an
+// allowance of its own.
+func (s *State) clocks() []timeLimit {
+	turn := time.Duration(1 + s.Turn.Extra)
 	if s.needsTurn() {
-		return 0
+		turn = 0
 	}
-	return max(s.Terms.TurnTime*time.Duration(1+s.Turn.Extra)-s.Turn.Active, 0)
+	return []timeLimit{
+		{"turn_time", s.Turn.Active, s.Terms.TurnTime * turn},
+		{"run_time", s.Spent.Active, s.Terms.RunTime * time.Duration(1+s.Spent.Extra)},
+	}
+}
+
+// activeFrom returns from when on time counts as active, if the run is: a wait
+// for the next attempt to ask the planner does not.
+func (s *State) activeFrom() time.Time {
+	if s.wantsPlan() && s.Plan.NotBefore.After(s.Time) {
+		return s.Plan.NotBefore
+	}
+	return s.Time
 }
 
 func isRunLimit(name string) bool { return strings.HasPrefix(name, "run_") }

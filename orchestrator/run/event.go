@@ -158,7 +158,7 @@ type (
 
 	// Limited says that a limit is reached.
 	Limited struct {
-		Limit string `json:"limit"` // as in Terms: turn_steps, turn_tokens, turn_time, run_steps, run_tokens
+		Limit string `json:"limit"` // as in Terms: turn_steps, turn_tokens, turn_time, run_steps, run_tokens, run_time
 		Used  string `json:"used"`
 		Max   string `json:"max"`
 	}

@@ -14,9 +14,11 @@ import (
 
 // The bounds of inputs.
 const (
-	MaxMessage = 1 << 20 // bytes of a message, an answer or a signal's data, as JSON
-	MaxSignals = 1000    // signals kept for a wait that has not come yet
-	MaxKey     = 1 << 10 // bytes of an idempotency key
+	MaxMessage = 1 << 20             // bytes of a message's text and media, an answer's value or a signal's data
+	MaxInput   = MaxMessage + 64<<10 // bytes of any input, as recorded
+	MaxSignals = 1000                // signals kept for a wait that has not come yet
+	MaxKept    = 4 << 20             // bytes of their data
+	MaxKey     = 1 << 10             // bytes of an idempotency key
 )
 
 // Validate says what is wrong with a JSON value under a JSON Schema; nil if
@@ -28,6 +30,16 @@ type Validate func(schema, value json.RawMessage) error
 // nothing is left to do, and any other error is an *agent.Refusal. The caller
 // has appended what is Overdue.
 func (s *State) Judge(e Event, valid Validate) (ok bool, err error) {
+	if ok, err = s.judge(e, valid); !ok || err != nil {
+		return false, err
+	}
+	if err := JudgeForm(e); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+func (s *State) judge(e Event, valid Validate) (ok bool, err error) {
 	if key := inputKey(e); key != "" {
 		if err := JudgeKey(key); err != nil {
 			return false, err
@@ -90,8 +102,24 @@ func (s *State) judgeMessage(e *Messaged) error {
 	if err := JudgeText(&e.Message); err != nil {
 		return err
 	}
-	if s.Terms.OnMessage == agent.Reject && s.Turn.Open {
+	if s.Terms.OnMessage == agent.Reject && (s.Turn.Open || s.wrote() && s.wantsPlan()) {
 		return agent.Refuse(agent.RefusedConflict, "run %s is %s, and its agent takes no message in the middle of a turn; write again when the turn is over", s.Run, s.Status())
+	}
+	return nil
+}
+
+// JudgeForm says what is wrong with an input whatever the run: it has no stored
+// form, or a too large one; nil if nothing is.
+func JudgeForm(e Event) error {
+	data, err := Encode(e)
+	if err == nil {
+		_, err = Decode(data)
+	}
+	if err != nil {
+		return agent.Refuse(agent.RefusedInvalid, "this cannot be recorded: %v", err)
+	}
+	if len(data) > MaxInput {
+		return agent.Refuse(agent.RefusedInvalid, "the input has %d bytes as it would be recorded, and at most %d are taken; put large content where a tool can read it, and send a reference", len(data), MaxInput)
 	}
 	return nil
 }
@@ -140,7 +168,11 @@ func (s *State) judgeSignal(e *Signaled) error {
 		return agent.Refuse(agent.RefusedInvalid, "the data of signal %q is not JSON", e.Name)
 	}
 	awaited := slices.ContainsFunc(s.Open, func(o *Open) bool { return o.Phase == Awaiting && o.Action.Name == e.Name })
-	if len(s.Signals) >= MaxSignals && !awaited {
+	kept := len(e.Data)
+	for _, k := range s.Signals {
+		kept += len(k.Data)
+	}
+	if (len(s.Signals) >= MaxSignals || kept > MaxKept) && !awaited {
 		return agent.Refuse(agent.RefusedConflict, "run %s keeps %d signals that nothing has waited for, and takes no more", s.Run, len(s.Signals))
 	}
 	return tooLarge("signal", len(e.Data))
@@ -197,13 +229,16 @@ func byWhom(id string) string {
 
 func judgeChoice(ask *agent.Ask, a *agent.Answer) error {
 	if len(ask.Choices) == 0 {
-		if len(a.Value) == 0 && a.Choice == "" {
+		if a.Choice != "" {
+			return agent.Refuse(agent.RefusedInvalid, "ask %s has no choices, and the choice %q came; give a value", ask.ID, cut(a.Choice, 80))
+		}
+		if len(a.Value) == 0 {
 			return agent.Refuse(agent.RefusedInvalid, "the answer is empty; ask %s takes a value", ask.ID)
 		}
 		return nil
 	}
 	if !slices.Contains(ask.Choices, a.Choice) {
-		return agent.Refuse(agent.RefusedInvalid, "ask %s takes one of %q, and %q came", ask.ID, ask.Choices, a.Choice)
+		return agent.Refuse(agent.RefusedInvalid, "ask %s takes one of %q, and %q came", ask.ID, ask.Choices, cut(a.Choice, 80))
 	}
 	if (a.Choice == agent.Edit || a.Choice == agent.Instead) && ask.Kind == agent.AskApproval && len(a.Value) == 0 {
 		return agent.Refuse(agent.RefusedInvalid, "the answer %q needs a value: %s", a.Choice, map[string]string{
@@ -230,10 +265,10 @@ func judgeValue(ask *agent.Ask, a *agent.Answer, valid Validate) error {
 	case ask.Kind == agent.AskApproval:
 		schema = nil
 	}
-	if len(schema) == 0 || valid == nil {
+	if valid == nil {
 		return nil
 	}
-	if err := valid(schema, a.Value); err != nil {
+	if err := valid(orAny(schema), a.Value); err != nil {
 		return agent.Refuse(agent.RefusedInvalid, "the answer's value does not fit: %v", err)
 	}
 	return nil
@@ -243,6 +278,15 @@ func judgeValue(ask *agent.Ask, a *agent.Answer, valid Validate) error {
 func isObject(v json.RawMessage) bool {
 	v = bytes.TrimLeft(v, " \t\r\n")
 	return len(v) > 0 && v[0] == '{'
+}
+
+// orAny returns the schema, or the one that takes any value: also without a
+// schema a value is held to be one that every reader reads alike.
+func orAny(schema json.RawMessage) json.RawMessage {
+	if len(schema) == 0 {
+		return json.RawMessage("{}")
+	}
+	return schema
 }
 
 // Digest is the SHA-256 of a JSON value, cut to 128 bits, in hexadecimal. It is

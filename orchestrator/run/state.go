@@ -52,6 +52,7 @@ type Terms struct {
 	TurnTime   time.Duration   `json:"turn_time,omitempty"`
 	RunSteps   int             `json:"run_steps,omitempty"`
 	RunTokens  int             `json:"run_tokens,omitempty"`
+	RunTime    time.Duration   `json:"run_time,omitempty"`
 	OnReached  agent.OnReached `json:"on_reached,omitempty"`
 	OnMessage  agent.OnMessage `json:"on_message,omitempty"`
 	CloseAfter time.Duration   `json:"close_after,omitempty"` // 0: never
@@ -68,7 +69,7 @@ const (
 func TermsOf(a *agent.Agent) Terms {
 	t := Terms{
 		TurnSteps: a.Limits.TurnSteps, TurnTokens: max(a.Limits.TurnTokens, 0), TurnTime: max(a.Limits.TurnTime, 0),
-		RunSteps: max(a.Limits.RunSteps, 0), RunTokens: max(a.Limits.RunTokens, 0),
+		RunSteps: max(a.Limits.RunSteps, 0), RunTokens: max(a.Limits.RunTokens, 0), RunTime: max(a.Limits.RunTime, 0),
 		OnReached: a.Limits.OnReached, OnMessage: a.OnMessage, CloseAfter: a.CloseAfter,
 	}
 	if t.TurnSteps == 0 {
@@ -100,6 +101,8 @@ type Spent struct {
 	Steps int         `json:"steps,omitempty"`
 	Usage agent.Usage `json:"usage,omitzero"`
 	Extra int         `json:"extra,omitempty"` // how many times a person allowed more
+
+	Active time.Duration `json:"active,omitempty"` // time spent planning and acting
 }
 
 // PlanState is how the asking of the planner stands.

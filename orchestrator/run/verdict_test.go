@@ -40,7 +40,7 @@ func expect(sh *shelf, j *journal, e run.Event) []string {
 			return []string{conflict}
 		case !plain:
 			return []string{invalid}
-		case s.Terms.OnMessage == agent.Reject && s.Turn.Open:
+		case s.Terms.OnMessage == agent.Reject && (s.Turn.Open || s.Status() == agent.StatusPlanning):
 			return []string{conflict}
 		}
 	case *run.Signaled:
@@ -94,7 +94,7 @@ func fits(ask *agent.Ask, a *agent.Answer) string {
 	if len(ask.Choices) > 0 && !slices.Contains(ask.Choices, a.Choice) {
 		return invalid
 	}
-	if len(ask.Choices) == 0 && a.Choice == "" && len(a.Value) == 0 {
+	if len(ask.Choices) == 0 && (a.Choice != "" || len(a.Value) == 0) {
 		return invalid
 	}
 	approval := ask.Kind == agent.AskApproval
