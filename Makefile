@@ -8,7 +8,7 @@ GO ?= go
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
-test: tools fmt vet staticcheck race simulation ## everything that CI runs; installs what it needs
+test: tools fmt vet staticcheck race simulation crash ## everything that CI runs; installs what it needs
 
 tools: ## install what the tests need besides Go: a C compiler, for the race detector
 	@command -v cc >/dev/null || command -v gcc >/dev/null || { \
@@ -26,8 +26,8 @@ vet: ## go vet
 staticcheck: ## staticcheck, with the checks of staticcheck.conf
 	$(GO) tool staticcheck ./...
 
-race: ## all tests under the race detector, those over real processes too
-	$(GO) test -race -timeout 20m ./...
+race: ## all tests under the race detector, but for the long ones below
+	$(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v /crashtest)
 
 unit: ## all tests, as fast as they go
 	$(GO) test ./...

@@ -3,6 +3,7 @@ package orchestrator_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log"
 	"time"
@@ -170,4 +171,110 @@ func ExampleOrchestrator_Cancel() {
 	}
 	fmt.Println(page.Runs[0].Index.Status, page.Runs[0].Index.Reason)
 	// Output: cancelled wrong number
+}
+
+func ExampleOrchestrator_Retry() {
+	down := true
+	model := scripted.Func(func(*agent.ModelRequest) (*agent.ModelReply, error) {
+		if down {
+			return nil, errors.New("the key is wrong")
+		}
+		return &agent.ModelReply{Message: *agent.Said("Good morning.")}, nil
+	})
+	o := conduct(&agent.Agent{Name: "desk", Planner: planner.Loop(model, "You help.", nil)})
+	ctx := context.Background()
+	res, err := o.Run(ctx, orchestrator.Request{Agent: "desk", Message: agent.Text("Hello!")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(res.Status, res.Reason)
+
+	down = false // somebody has mended it
+	if err := o.Retry(ctx, res.Run, "the key is right now", nil); err != nil {
+		log.Fatal(err)
+	}
+	if res, err = o.Await(ctx, res.Run); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(res.Status, res.Text)
+	// Output:
+	// stuck the key is wrong
+	// idle Good morning.
+}
+
+func ExampleOrchestrator_Work() {
+	o := conduct(talker(scripted.Say("Good morning.")))
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- o.Work(ctx) }() // in as many processes as you like
+
+	id, err := o.Start(ctx, orchestrator.Request{Agent: "desk", Message: agent.Text("Hello!")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for ev, err := range o.Watch(ctx, id, &orchestrator.WatchOptions{Until: orchestrator.TurnEnd}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if ev.Status == agent.StatusIdle && ev.Record.Seq > 1 {
+			fmt.Println(orchestrator.ResultOf(ev.State).Text)
+		}
+	}
+	stop() // running calls may finish, and nothing is lost
+	fmt.Println(<-ended)
+	// Output:
+	// Good morning.
+	// <nil>
+}
+
+// A limit asks a person whether to go on.
+func Example_limits() {
+	again := scripted.Call("again", `{}`)
+	a := talker(again, again, again, scripted.Say("Done."))
+	a.Tools = []*agent.Tool{tools.Func("again", "Try again.", func(context.Context, struct{}) (string, error) { return "not yet", nil }, nil)}
+	a.Limits = agent.Limits{TurnSteps: 2}
+	o := conduct(a)
+	ctx := context.Background()
+	res, err := o.Run(ctx, orchestrator.Request{Agent: "desk", Message: agent.Text("Go!")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(res.Status, res.Asks[0].Prompt)
+	if err := o.Answer(ctx, res.Asks[0].ID, agent.Answer{Choice: agent.Continue}); err != nil {
+		log.Fatal(err)
+	}
+	if res, err = o.Await(ctx, res.Run); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(res.Status, res.Text)
+	// Output:
+	// waiting the limit turn_steps is reached: 2 of 2. Go on with the same allowance again?
+	// idle Done.
+}
+
+// A tool failed in a way that leaves open whether it acted. Nobody makes the call
+// again by accident: a person says what happened.
+func Example_unknownOutcome() {
+	a := talker(scripted.Call("pay", `{}`), scripted.Say("It is paid."))
+	a.Tools = []*agent.Tool{tools.Func("pay", "Pay.", func(context.Context, struct{}) (string, error) { return "", errors.New("connection reset") }, nil)}
+	o := conduct(a)
+	ctx := context.Background()
+	res, err := o.Run(ctx, orchestrator.Request{Agent: "desk", Message: agent.Text("Pay!")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ask := res.Asks[0]
+	fmt.Println(ask.Prompt)
+	fmt.Println(ask.Choices)
+	if err := o.Answer(ctx, ask.ID, agent.Answer{Choice: agent.Happened, Note: "the bank's statement says so"}); err != nil {
+		log.Fatal(err)
+	}
+	if res, err = o.Await(ctx, res.Run); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(res.Status, res.Text)
+	// Output:
+	// pay was begun, and nobody knows whether it took place: connection reset. Please look it up. What happened?
+	// [happened rerun not-happened give-up]
+	// idle It is paid.
 }
