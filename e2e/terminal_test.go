@@ -13,6 +13,7 @@ import (
 
 	"github.com/creack/pty"
 
+	"github.com/fermata-run/fermata/internal/chatserver"
 	"github.com/fermata-run/fermata/orchestrator/run"
 )
 
@@ -177,5 +178,37 @@ func TestTerminal(t *testing.T) {
 	l := w.log()
 	if n := len(of[*run.Messaged](l)); n != 2 || len(of[*run.Moved](l)) != 4 {
 		t.Errorf("%d messages and %d moves are in the log, want 2 and 4", n, len(of[*run.Moved](l)))
+	}
+}
+
+// What is typed for one approval never answers another: while a person has typed
+// their yes to the first of two refunds, somebody else denies that one.
+func TestTerminalAnswersWhatWasShown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t,
+		chatserver.Reply{Calls: []chatserver.Call{call("refund", `{"order":1042,"amount":249}`), call("refund", `{"order":1046,"amount":480}`)}},
+		chatserver.Reply{Text: "That is settled."})
+	s := w.terminal("chat")
+	s.waitFor(t, "Write a message.")
+	s.types(request + enter)
+	s.waitFor(t, "refund needs your approval")
+	s.waitFor(t, "amount  249")
+	s.waitFor(t, "a/e/d/r › ")
+	s.types("a")
+	s.waitFor(t, "a/e/d/r › a")
+	first := lines[struct{ ID string }](t, w.run(0, "asks", "--json").stdout)[0].ID
+	w.run(0, "asks", "answer", first, "--deny", "not this one", "--by", "boss")
+	s.waitFor(t, "amount  480")
+	s.forget()
+	s.types(enter)
+	s.waitFor(t, "what you typed was not sent")
+	s.types("d" + enter + "nor this" + enter)
+	s.waitFor(t, "That is settled.")
+	s.types(ctrlD)
+	if code := s.ends(); code != 0 {
+		t.Errorf("it ended with code %d, want 0", code)
+	}
+	if l := w.ledger(); len(l) != 0 {
+		t.Errorf("the ledger is %+v, want nothing paid", l)
 	}
 }

@@ -22,24 +22,40 @@ func (t *talk) press(ctx context.Context, k key) (leaves bool) {
 	case keyEnter:
 		leaves = t.submit(ctx, t.scr.line.take(t.want == ""))
 	default:
+		if len(t.scr.line.text) == 0 {
+			t.meant = t.askedNow()
+		}
 		t.scr.line.press(k)
 	}
 	t.refresh()
 	return leaves
 }
 
-// submit takes a line that the person has written.
+// askedNow returns the ask that the prompt stands for; "" if none.
+func (t *talk) askedNow() agent.AskID {
+	if t.asking == nil {
+		return ""
+	}
+	return t.asking.ID
+}
+
+// submit takes a line that the person has written. It answers only the ask that
+// the prompt stood for when its first key was pressed: what was meant for one
+// ask never answers another.
 func (t *talk) submit(ctx context.Context, line string) (leaves bool) {
 	trimmed := strings.TrimSpace(line)
+	answers := t.asking != nil && t.meant == t.asking.ID
 	switch {
+	case trimmed != "" && t.meant != "" && t.meant != t.askedNow():
+		t.say("The question that you were answering is closed; what you typed was not sent. The up key brings it back.")
 	case t.want != "":
 		t.complete(ctx, trimmed)
 	case strings.HasPrefix(trimmed, "/") && !strings.Contains(trimmed, "\n"):
 		return t.obey(ctx, trimmed)
 	case trimmed == "":
-	case t.asking != nil && chosenBy(t.asking, trimmed) != "":
+	case answers && chosenBy(t.asking, trimmed) != "":
 		t.choose(ctx, chosenBy(t.asking, trimmed))
-	case t.asking != nil && t.asking.Kind == agent.AskQuestion && len(t.asking.Choices) == 0:
+	case answers && t.asking.Kind == agent.AskQuestion && len(t.asking.Choices) == 0:
 		t.answer(ctx, agent.Answer{Value: valueOf(trimmed, t.asking.Schema)}, line)
 	default:
 		t.send(ctx, strings.TrimRight(line, "\n"))
@@ -54,7 +70,7 @@ func (t *talk) choose(ctx context.Context, choice string) {
 		t.answer(ctx, agent.Answer{Choice: choice}, choice)
 		return
 	}
-	t.want, t.choice = want, choice
+	t.want, t.choice, t.meant = want, choice, t.asking.ID
 	switch want {
 	case "arguments":
 		t.say("Change the arguments and press Enter; an empty line goes back.")
@@ -134,8 +150,9 @@ func (t *talk) takeUp() {
 			return
 		}
 	}
-	if t.want == "arguments" || t.want == "result" {
-		t.scr.line.set("") // it was for an ask that is closed
+	if t.want != "" {
+		t.scr.line.set("")
+		t.say("The question that you were answering is closed; what you typed was not sent.")
 	}
 	t.asking, t.want, t.choice = nil, "", ""
 	if len(asks) == 0 {

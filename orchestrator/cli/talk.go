@@ -32,9 +32,10 @@ type talk struct {
 	now   standing
 	drive *driving
 
-	asking *agent.Ask // the ask that the prompt is for
-	want   string     // what else the answer has to hold, see needs
-	choice string     // with want: the choice
+	asking *agent.Ask  // the ask that the prompt is for
+	want   string      // what else the answer has to hold, see needs
+	choice string      // with want: the choice
+	meant  agent.AskID // the ask that the prompt stood for when the line was begun
 	aside  map[agent.AskID]bool
 
 	events  chan heard

@@ -18,11 +18,12 @@ type teller struct {
 	whole bool   // do not cut results short
 
 	calls map[agent.ActionID]run.Action
+	twins map[agent.ActionID]string // the arguments of calls that stand beside another of the same tool
 	asks  map[agent.AskID]*agent.Ask
 }
 
 func newTeller(me string) *teller {
-	return &teller{me: me, calls: map[agent.ActionID]run.Action{}, asks: map[agent.AskID]*agent.Ask{}}
+	return &teller{me: me, calls: map[agent.ActionID]run.Action{}, twins: map[agent.ActionID]string{}, asks: map[agent.AskID]*agent.Ask{}}
 }
 
 // tell tells a record. What the planner says stands in the first para whose
@@ -112,6 +113,9 @@ func (t *teller) moved(r *run.Record, e *run.Moved) []para {
 			}
 		}
 		t.calls[id] = a
+		if twin(e.Actions, i) {
+			t.twins[id] = cleanLine(brief(args))
+		}
 		switch {
 		case a.Refuse != "":
 			out = append(out, bad(a.Name+" "+brief(args)+" – "+a.Refuse))
@@ -127,6 +131,16 @@ func (t *teller) moved(r *run.Record, e *run.Moved) []para {
 		out = append(out, para{text: clean(string(compact(e.Output)))})
 	}
 	return out
+}
+
+// twin reports whether a call has another of the same tool beside it.
+func twin(actions []run.Action, i int) bool {
+	for j, a := range actions {
+		if j != i && a.Kind == agent.ActCall && a.Name == actions[i].Name {
+			return true
+		}
+	}
+	return false
 }
 
 func waited(a run.Action) string {
@@ -184,6 +198,9 @@ func (t *teller) answered(e *run.Answered) para {
 			what += ": " + cleanLine(e.Answer.Choice)
 		}
 	}
+	if a := t.asks[e.Ask]; a != nil && (a.Kind == agent.AskApproval || a.Kind == agent.AskOutcome) {
+		what = t.name(a.Action) + ": " + what
+	}
 	text := what + by(e.Answer.By)
 	if len(e.Answer.Value) > 0 {
 		text += ":  " + brief(e.Answer.Value)
@@ -210,6 +227,9 @@ func (t *teller) name(id agent.ActionID) string {
 		return "a call"
 	case a.Name == "":
 		return string(a.Kind)
+	}
+	if args := t.twins[id]; args != "" {
+		return cleanLine(a.Name) + " (" + args + ")"
 	}
 	return cleanLine(a.Name)
 }
