@@ -72,10 +72,10 @@ func create(path string) (err error) {
 		}
 	}()
 	p := newProcess(path)
-	if err := os.Mkdir(p.dir, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(p.dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	lock := flock.New(p.path(creating), flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o666))
+	lock := flock.New(p.path(creating), flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o600))
 	if err := lock.Lock(); err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func build(path, fresh string, mode fs.FileMode) error {
 			return err
 		}
 	}
-	f, err := os.OpenFile(fresh, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o666)
+	f, err := os.OpenFile(fresh, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func inspectOnce(path string) error {
 	wal, walErr := os.Stat(path + "-wal")
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
-		return fmt.Errorf("sqlite: cannot open the store %s; check its permissions: %w", path, err)
+		return fmt.Errorf("sqlite: cannot open the store %s; check its permissions (it has to be writable, also to be read): %w", path, err)
 	}
 	defer f.Close()
 	s := &Store{path: path}

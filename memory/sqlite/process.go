@@ -53,7 +53,7 @@ func (p *process) join() (string, error) {
 	if p.name != "" {
 		return p.name, nil
 	}
-	if err := os.Mkdir(p.dir, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(p.dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("sqlite: cannot make the directory for the locks of processes; check the permissions beside the store: %w", err)
 	}
 	p.clean()
@@ -73,7 +73,7 @@ func (p *process) join() (string, error) {
 
 // tryJoin makes and locks a file; it returns nil when somebody was in between.
 func (p *process) tryJoin(name string) (*flock.Flock, error) {
-	lock := flock.New(p.path(name), flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o666))
+	lock := flock.New(p.path(name), flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o600))
 	ok, err := lock.TryLock()
 	if err != nil || !ok {
 		lock.Close()

@@ -100,7 +100,11 @@ func (p *program) version() string {
 func (p *program) example(pairs ...string) string {
 	var out string
 	for i := 0; i < len(pairs); i += 2 {
-		out += fmt.Sprintf("  %-46s # %s\n", p.app.Name+" "+pairs[i], pairs[i+1])
+		line := "  " + p.app.Name + " " + pairs[i]
+		if pairs[i+1] != "" {
+			line = fmt.Sprintf("%-48s # %s", line, pairs[i+1])
+		}
+		out += line + "\n"
 	}
 	return out[:max(len(out)-1, 0)]
 }

@@ -34,7 +34,11 @@ func (p *program) chooseModel(flag string) (chosen, error) {
 	case endpoint:
 		name = cmp.Or(name, p.app.Model, "gpt-5-mini")
 		where := ""
-		if u, err := url.Parse(base); base != "" && err == nil && u.Host != "" {
+		if base != "" {
+			u, err := url.Parse(base)
+			if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+				return chosen{}, usage("OPENAI_BASE_URL is no address of an endpoint; it has the form https://host/v1")
+			}
 			where = " at " + u.Host
 		}
 		return chosen{model: openai.New(name, nil), name: name + where}, nil

@@ -184,7 +184,7 @@ func (o *once) ended() error {
 		o.showWaiting(res)
 		return &coded{code: exitWaits}
 	case agent.StatusStuck:
-		return &coded{exitStuck, fmt.Errorf("the run is stuck: %s; try again with: %s", res.Reason, o.line("runs", "retry", string(o.id)))}
+		return &coded{exitStuck, fmt.Errorf("the run is stuck: %s; when that is mended, write to it, or: %s, and then: %s", res.Reason, o.line("runs", "retry", string(o.id)), o.line("chat", "--run", string(o.id)))}
 	}
 	return &coded{exitStuck, errors.New(strings.TrimSuffix(fmt.Sprintf("the run is %s: %s", res.Status, res.Reason), ": "))}
 }

@@ -95,6 +95,7 @@ func (p *program) line(args ...string) string {
 // findRun returns the one run whose id begins with prefix. The id of an ask
 // will do as well: it begins with its run's.
 func findRun(ctx context.Context, store memory.Store, prefix string) (*memory.RunEntry, error) {
+	asked := prefix
 	prefix, _, _ = strings.Cut(prefix, ".")
 	page := &memory.RunPage{}
 	if memory.CheckRun(agent.RunID(prefix)) == nil {
@@ -110,7 +111,7 @@ func findRun(ctx context.Context, store memory.Store, prefix string) (*memory.Ru
 	}
 	switch len(page.Runs) {
 	case 0:
-		return nil, fmt.Errorf("there is no run %q", prefix)
+		return nil, fmt.Errorf("there is no run %q", cleanLine(asked[:min(len(asked), 80)]))
 	case 1:
 		return &page.Runs[0], nil
 	}
