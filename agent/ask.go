@@ -32,8 +32,8 @@ const (
 )
 
 // An Ask is a question to a person. A planner sets Kind (AskQuestion or
-// AskChoice), Prompt, and as needed Schema, Choices, Due and Default; the rest
-// is set when it is opened.
+// AskChoice), Prompt, and as needed Schema, Choices, Default and Within or Due
+// (Within wins); the rest is set when it is opened.
 type Ask struct {
 	ID      AskID           `json:"id,omitempty"`
 	Action  ActionID        `json:"action,omitempty"`
@@ -69,11 +69,10 @@ type Answer struct {
 type RefusalKind string
 
 const (
-	RefusedConflict  RefusalKind = "conflict"  // somebody else was first, or the run is not in a state to take it
-	RefusedExpired   RefusalKind = "expired"   // the due time has passed
-	RefusedUnknown   RefusalKind = "unknown"   // there is no such run, ask or agent
-	RefusedForbidden RefusalKind = "forbidden" // not this person
-	RefusedInvalid   RefusalKind = "invalid"   // it does not have the right form
+	RefusedConflict RefusalKind = "conflict" // somebody else was first, or the run is not in a state to take it
+	RefusedExpired  RefusalKind = "expired"  // the due time has passed
+	RefusedUnknown  RefusalKind = "unknown"  // there is no such run, ask or agent
+	RefusedInvalid  RefusalKind = "invalid"  // it does not have the right form
 )
 
 // A Refusal is the error of an input that was not accepted. Nothing of it is

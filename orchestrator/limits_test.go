@@ -2,6 +2,7 @@ package orchestrator_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,7 @@ func TestLimits(t *testing.T) {
 		"turn_time":   {TurnTime: 5 * time.Second},
 		"run_steps":   {RunSteps: 5},
 		"run_tokens":  {RunTokens: 41},
+		"run_time":    {RunTime: 5 * time.Second},
 	} {
 		t.Run(name+" asks a person", func(t *testing.T) {
 			inLab(t, func(l *lab) {
@@ -71,6 +73,23 @@ func TestLimits(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A model that is down for a day uses up nothing of the time that a turn has.
+func TestTurnTimeIsNotForOutages(t *testing.T) {
+	inLab(t, func(l *lab) {
+		asked := 0
+		l.work(nil, &agent.Agent{Name: "desk", Limits: agent.Limits{TurnTime: time.Minute, RunTime: time.Minute}, Planner: agent.PlannerFunc(func(context.Context, *agent.View, func(agent.Delta)) (*agent.Move, error) {
+			if asked++; asked < 10 {
+				return nil, agent.Transient(errors.New("it is down"), 3*time.Hour)
+			}
+			return &agent.Move{Message: agent.Said("here I am")}, nil
+		})})
+		id := l.start("go")
+		if res := l.rests(id, agent.StatusIdle); res.Text != "here I am" || asked != 10 {
+			l.Errorf("after %d questions got %+v", asked, res)
+		}
+	})
 }
 
 // A planner that thinks for longer than its turn may is stopped.

@@ -16,7 +16,7 @@ type Error struct {
 	Host   string // of the endpoint, with its port if there is one
 	Model  string
 	Status int    // of HTTP; 0 when no answer came or it was not the status that told
-	Code   string // what the endpoint calls it, such as "rate_limit_exceeded"; CodeContextLength and CodeCutOff for all endpoints
+	Code   string // what the endpoint calls it, such as "rate_limit_exceeded"; CodeContextLength, CodeCutOff and CodeFiltered for all endpoints
 	Came   string // what came instead of an answer
 	Hint   string // what to do about it; may be ""
 	Err    error  // the cause, if there is one
