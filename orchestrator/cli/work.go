@@ -72,12 +72,15 @@ func (p *program) work(ctx context.Context, model string, grace time.Duration) e
 	}
 	ctx, stop := interruptible(ctx)
 	defer stop()
+	told := make(chan struct{})
 	context.AfterFunc(ctx, func() {
+		defer close(told)
 		p.remark("Ending: running calls may finish, for %s at most. Another Ctrl-C ends it at once; nothing is lost.", max(grace, 0))
 	})
 	if err := o.Work(ctx); err != nil {
 		return err
 	}
+	<-told
 	p.remark("Ended; all runs were given back.")
 	return nil
 }
