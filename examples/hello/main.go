@@ -29,17 +29,17 @@ func main() {
 		Tools:   []*agent.Tool{tools.Func("weather", "The weather in a city.", weather, &tools.Options{Effect: agent.ReadOnly})},
 	}
 	store, err := sqlite.Open("hello.db", nil)
-	if err != nil {
-		log.Fatal(err)
-	}
+	check(err)
 	defer store.Close()
 	o, err := orchestrator.New(store, []*agent.Agent{hello}, nil)
-	if err != nil {
-		log.Fatal(err)
-	}
+	check(err)
 	res, err := o.Run(context.Background(), orchestrator.Request{Agent: "hello", Message: agent.Text("What do I wear in Bern?")})
+	check(err)
+	fmt.Println(res.Text)
+}
+
+func check(err error) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(res.Text)
 }
