@@ -171,14 +171,14 @@ func TestUnreadableRun(t *testing.T) {
 			Run: "newer", Index: memory.Index{Agent: "desk", Status: agent.StatusPlanning, Wake: at},
 			Records: []memory.Record{{Seq: 1, ID: "a", Time: at, Data: []byte(`{"v":2,"kind":"started","event":{}}`)}},
 		}))
-		l.work(nil, service(l.says(done)))
+		stop := l.shutDown(nil, service(l.says(done)))
 		l.rests(l.start("hello"), agent.StatusIdle)
 		l.after(time.Second)
 		e := l.entry("newer")
 		if e.Worker != "" || e.Records != 1 || e.Late != 0 {
 			l.Errorf("want the run put off and its log as it was, got %+v", e)
 		}
-		l.after(time.Minute)
+		stop()
 		claims, err := l.store.Claim(l.Context(), &memory.ClaimRequest{Run: "newer", Lease: time.Minute, Wait: 2 * time.Minute})
 		l.must(err)
 		if len(claims) != 1 || claims[0].Strikes != 0 {
