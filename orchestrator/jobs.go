@@ -2,7 +2,6 @@ package orchestrator
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -173,7 +172,8 @@ func isResult(e run.Event) bool {
 const reportTries = 10
 
 // report records a result that came late, without a claim. When ctx has ended,
-// it tries once and no more.
+// a failure of the store is its last try; a conflict never is, since it says that
+// the store answers.
 func (o *Orchestrator) report(ctx context.Context, id agent.RunID, record agent.RecordID, e run.Event) {
 	for try := 0; try == 0 || try < reportTries && ctx.Err() == nil; {
 		err := o.tryReport(context.WithoutCancel(ctx), id, record, e)
@@ -189,8 +189,7 @@ func (o *Orchestrator) report(ctx context.Context, id agent.RunID, record agent.
 			try++
 		}
 	}
-	data, _ := json.Marshal(e)
-	o.opts.Logger.Error("a late result could not be recorded", "run", id, "kind", run.KindOf(e), "bytes", len(data))
+	o.opts.Logger.Error("a late result could not be recorded", "run", id, "kind", run.KindOf(e))
 }
 
 func (o *Orchestrator) tryReport(ctx context.Context, id agent.RunID, record agent.RecordID, e run.Event) error {
