@@ -8,15 +8,15 @@ import (
 )
 
 // Check reports what is malformed in c, so that all stores refuse the same
-// commits: a run id that [agent.RunID] does not allow, no records, records that
-// do not count on from Base or have no or equal ids, times that decrease, asks
+// commits: a run id that [agent.RunID] does not allow, no records where there must
+// be some, records that do not count on from Base or have no or equal ids, times that decrease, asks
 // without an id of this run. Nil means that a store can take it.
 func (c *Commit) Check() error {
 	if err := CheckRun(c.Run); err != nil {
 		return err
 	}
-	if len(c.Records) == 0 {
-		return fmt.Errorf("memory: a commit to run %s has no records; it needs at least one", c.Run)
+	if len(c.Records) == 0 && (c.Base.Seq == 0 || c.Snapshot != nil) {
+		return fmt.Errorf("memory: a commit to run %s has no records; one that creates a run or has a snapshot needs some", c.Run)
 	}
 	if (c.Base.Seq == 0) != (c.Base.ID == "") || c.Base.Seq < 0 {
 		return fmt.Errorf("memory: the base of a commit to run %s is record %d with id %q; it must be a record's position or zero", c.Run, c.Base.Seq, c.Base.ID)

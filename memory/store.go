@@ -36,6 +36,7 @@ type Store interface {
 	// the run's claim, ErrClaimLost; if the run was erased, ErrErased. A claim
 	// whose lease has ended is still the run's until somebody takes the run. A
 	// commit that [Commit.Check] finds malformed is refused with what it found.
+	// One without records puts the rest of c into effect if the log ends at Base.
 	Commit(ctx context.Context, c *Commit) error
 
 	// Read returns what a run's log holds; ErrNotFound or ErrErased if there is none.
@@ -75,6 +76,16 @@ type Store interface {
 
 	// Asks lists open asks, the oldest first.
 	Asks(ctx context.Context, q AskQuery) (*AskPage, error)
+
+	// Stats counts what is kept, and how long what wants attention has waited.
+	Stats(ctx context.Context) (*Stats, error)
+
+	// Check walks all that is kept and yields each thing that is wrong with it: a
+	// record, an ask or a blob that is damaged or missing, an entry of a list that
+	// does not belong there or is not there. With repair it puts the lists in order
+	// again, which follow from what is kept of each run; it never changes a log.
+	// Others may go on meanwhile. An error ends it: the store could not be asked.
+	Check(ctx context.Context, repair bool) iter.Seq2[Problem, error]
 
 	// PutBlob keeps a large value as part of the run and returns its name, the
 	// SHA-256 of data in hexadecimal. The run need not exist yet.
@@ -120,17 +131,27 @@ type Commit struct {
 	Run     agent.RunID
 	Base    Position // the end of the log that the step was decided on; zero creates the run
 	Claim   Token    // empty: the step needs no claim
-	Records []Record // at least one, Seq counting on from Base
+	Records []Record // Seq counting on from Base; none only corrects what is kept beside the log
 
 	Snapshot []byte        // the folded state after Records, replacing the one before; nil leaves that
 	Index    Index         // how the run stands now, replacing the one before
 	Opened   []AskEntry    // now open; one with the id of an open ask replaces it
 	Closed   []agent.AskID // no longer open, also when it stands in Opened too; one that is not open is ignored
 	Progress bool          // something ended well: clears the run's strikes
+
+	// Acts says that something happens on the strength of this commit which nobody
+	// can take back: a call is made, an input is acknowledged. A store that can lose
+	// what it has taken, and knows how to wait until it no longer can, waits.
+	Acts bool
 }
 
 // Last returns the position that the log has after the commit.
-func (c *Commit) Last() Position { return c.Records[len(c.Records)-1].Position() }
+func (c *Commit) Last() Position {
+	if len(c.Records) == 0 {
+		return c.Base
+	}
+	return c.Records[len(c.Records)-1].Position()
+}
 
 // Index is what lists and workers need to know of a run without its log.
 type Index struct {
@@ -181,6 +202,15 @@ type ClaimRequest struct {
 	// nothing else: it is to be driven alone. Without it such runs are left out,
 	// unless Run is set.
 	Suspects bool
+
+	// NoTakeOver leaves out runs whose claim has lapsed, as its lease ended without
+	// renewal: after an outage of the store those who hold them renew first.
+	NoTakeOver bool
+
+	// News, if not nil, is told from now on when somebody has appended to a run of
+	// these claims without its claim: a person, or a call that ended late. It is
+	// called on any goroutine, must not block, and may miss something: Renew tells it, too.
+	News func(agent.RunID)
 }
 
 // SuspectAfter is the number of strikes from which a run is claimed only by a
@@ -234,6 +264,7 @@ type RunQuery struct {
 	Agent    string         // "" any
 	Statuses []agent.Status // nil any
 	Prefix   string         // of the run's id
+	Before   time.Time      // last changed before then; zero any
 	After    string         // RunPage.Next of the page before
 	Limit    int            // 0 means 100
 }
@@ -270,4 +301,24 @@ type AskQuery struct {
 type AskPage struct {
 	Asks []AskEntry
 	Next string
+}
+
+// Stats are what a store counts.
+type Stats struct {
+	Runs  int64            `json:"runs"`
+	Asks  int64            `json:"asks"`  // open ones
+	Ready map[string]Ready `json:"ready"` // by agent: what wants attention and nobody has claimed; only agents that have some
+}
+
+// Ready is how much wants attention.
+type Ready struct {
+	Runs int64         `json:"runs"`
+	Lag  time.Duration `json:"lag"` // how long the one that has waited longest has
+}
+
+// Problem is one thing that [Store.Check] found.
+type Problem struct {
+	Run      agent.RunID `json:"run,omitempty"` // "" if it is not of a single run
+	What     string      `json:"what"`          // what was expected and what is there
+	Repaired bool        `json:"repaired,omitempty"`
 }

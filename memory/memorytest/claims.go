@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fermata-run/fermata/agent"
 	"github.com/fermata-run/fermata/memory"
 )
 
@@ -18,6 +19,7 @@ type claim struct {
 	token   memory.Token
 	worker  string
 	process int
+	news    func(agent.RunID) // told when somebody appends without the claim; nil: nobody wants to know
 }
 
 // Claim implements [memory.Store].
@@ -97,7 +99,7 @@ func (s *Store) claimLocked(run *run, r *memory.ClaimRequest, now time.Time) mem
 	if run.claim != nil {
 		run.strikes++
 	}
-	run.claim = &claim{token: memory.Token(rand.Text()), worker: r.Worker, process: s.name}
+	run.claim = &claim{token: memory.Token(rand.Text()), worker: r.Worker, process: s.name, news: r.News}
 	s.data.wantLocked(run, micro(now.Add(r.Lease)))
 	return memory.Claim{Run: run.id, Token: run.claim.token, Last: run.last(), Strikes: run.strikes}
 }
@@ -105,8 +107,8 @@ func (s *Store) claimLocked(run *run, r *memory.ClaimRequest, now time.Time) mem
 // takeLocked finds the runs that the request may have, the longest waiting first.
 func (d *data) takeLocked(r *memory.ClaimRequest, now time.Time) []*run {
 	if r.Run != "" {
-		if candidate := d.runs[r.Run]; candidate != nil && candidate.readyAt(now) && (!r.Suspects || candidate.suspect()) {
-			return []*run{candidate}
+		if one := d.runs[r.Run]; one != nil && one.readyAt(now) && (!r.Suspects || one.suspect()) && one.mayGoTo(r) {
+			return []*run{one}
 		}
 		return nil
 	}
@@ -116,35 +118,35 @@ func (d *data) takeLocked(r *memory.ClaimRequest, now time.Time) []*run {
 	}
 	var found []*run
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(r.Agents))) {
-		found = append(found, d.takeOfLocked(name, limit, r.Suspects, now)...)
+		found = append(found, d.takeOfLocked(name, limit, r, now)...)
 	}
 	slices.SortFunc(found, (*run).before)
 	return found[:min(limit, len(found))]
 }
 
 // takeOfLocked is takeLocked for one agent.
-func (d *data) takeOfLocked(name string, limit int, suspects bool, now time.Time) (found []*run) {
+func (d *data) takeOfLocked(name string, limit int, r *memory.ClaimRequest, now time.Time) (found []*run) {
 	q := d.ready[name]
 	if q == nil {
 		return nil
 	}
 	var looked []*run
 	for len(found) < limit && q.Len() > 0 && (*q)[0].readyAt(now) {
-		r := heap.Pop(q).(*run)
-		looked = append(looked, r)
-		if r.suspect() == suspects {
-			found = append(found, r)
+		one := heap.Pop(q).(*run)
+		looked = append(looked, one)
+		if one.suspect() == r.Suspects && one.mayGoTo(r) {
+			found = append(found, one)
 		}
 	}
-	for _, r := range looked {
-		heap.Push(q, r)
+	for _, one := range looked {
+		heap.Push(q, one)
 	}
 	return found
 }
 
 func (d *data) nextLocked(r *memory.ClaimRequest, now time.Time) (next time.Time) {
 	earlier := func(run *run) {
-		if run.want.After(now) && (next.IsZero() || run.want.Before(next)) {
+		if run.want.After(now) && run.mayGoTo(r) && (next.IsZero() || run.want.Before(next)) {
 			next = run.want
 		}
 	}
@@ -228,6 +230,10 @@ func (d *data) voidLocked(process int) {
 
 // readyAt reports whether the run can be claimed.
 func (r *run) readyAt(now time.Time) bool { return !r.want.IsZero() && !r.want.After(now) }
+
+// mayGoTo reports whether nobody has claimed the run, or the request takes over
+// claims that have lapsed.
+func (r *run) mayGoTo(to *memory.ClaimRequest) bool { return r.claim == nil || !to.NoTakeOver }
 
 // suspect reports whether the run, which can be claimed, is to be driven alone.
 func (r *run) suspect() bool {

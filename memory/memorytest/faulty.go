@@ -261,6 +261,29 @@ func (s *FaultyStore) Asks(ctx context.Context, q memory.AskQuery) (*memory.AskP
 	return s.within.Asks(ctx, q)
 }
 
+// Stats implements [memory.Store].
+func (s *FaultyStore) Stats(ctx context.Context) (*memory.Stats, error) {
+	if err := s.up(); err != nil {
+		return nil, err
+	}
+	return s.within.Stats(ctx)
+}
+
+// Check implements [memory.Store].
+func (s *FaultyStore) Check(ctx context.Context, repair bool) iter.Seq2[memory.Problem, error] {
+	return func(yield func(memory.Problem, error) bool) {
+		if err := s.up(); err != nil {
+			yield(memory.Problem{}, err)
+			return
+		}
+		for p, err := range s.within.Check(ctx, repair) {
+			if !yield(p, err) {
+				return
+			}
+		}
+	}
+}
+
 // PutBlob implements [memory.Store].
 func (s *FaultyStore) PutBlob(ctx context.Context, run agent.RunID, data []byte) (string, error) {
 	if err := s.up(); err != nil {

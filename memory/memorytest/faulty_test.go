@@ -56,11 +56,19 @@ func TestFaults(t *testing.T) {
 	if _, err := s.Read(ctx, "r1", memory.ReadOptions{}); !errors.Is(err, down) {
 		t.Fatalf("Read during an outage: %v", err)
 	}
+	if _, err := s.Stats(ctx); !errors.Is(err, down) {
+		t.Fatalf("Stats during an outage: %v", err)
+	}
+	for _, err := range s.Check(ctx, false) {
+		if !errors.Is(err, down) {
+			t.Fatalf("Check during an outage: %v", err)
+		}
+	}
 	s.Outage(nil)
 	expect("crashes after", s.Commit(ctx, second), memorytest.ErrInjected, 2)
 	expect("is the fifth", s.Commit(ctx, second), memorytest.ErrInjected, 2)
 	expect("comes after a crash", s.Commit(ctx, second), fs.ErrClosed, 2)
-	want := memorytest.Counts{Asked: 6, Passed: 2, Failed: 2, Lost: 2, Refused: 2}
+	want := memorytest.Counts{Asked: 6, Passed: 2, Failed: 2, Lost: 2, Refused: 4}
 	if got := s.Counts(); got != want {
 		t.Fatalf("counts are %+v, want %+v", got, want)
 	}

@@ -49,7 +49,8 @@ func (s *Store) Runs(ctx context.Context, q memory.RunQuery) (*memory.RunPage, e
 func (r *run) fits(q memory.RunQuery) bool {
 	return (q.Agent == "" || r.index.Agent == q.Agent) &&
 		(q.Statuses == nil || slices.Contains(q.Statuses, r.index.Status)) &&
-		strings.HasPrefix(string(r.id), q.Prefix)
+		strings.HasPrefix(string(r.id), q.Prefix) &&
+		(q.Before.IsZero() || r.updated().Before(q.Before))
 }
 
 func (r *run) updated() time.Time { return r.log[len(r.log)-1].Time }

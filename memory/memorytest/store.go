@@ -147,31 +147,40 @@ func (s *Store) Commit(ctx context.Context, c *memory.Commit) error {
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
-	defer s.data.mu.Unlock()
-	return s.data.commitLocked(c)
+	news, err := s.data.commitLocked(c)
+	s.data.mu.Unlock()
+	if news != nil {
+		news(c.Run)
+	}
+	return err
 }
 
-func (d *data) commitLocked(c *memory.Commit) error {
+// commitLocked returns whom to tell that somebody else has appended to a run
+// that is claimed; nil: nobody.
+func (d *data) commitLocked(c *memory.Commit) (news func(agent.RunID), err error) {
 	if d.erased[c.Run] {
-		return fmt.Errorf("memorytest: commit to run %s: %w", c.Run, memory.ErrErased)
+		return nil, fmt.Errorf("memorytest: commit to run %s: %w", c.Run, memory.ErrErased)
 	}
 	r := d.runs[c.Run]
 	if r == nil {
 		r = &run{id: c.Run, asks: map[agent.AskID]memory.AskEntry{}}
 	}
 	if r.last() != c.Base {
-		if r.holds(c.Records) {
-			return nil
+		if len(c.Records) > 0 && r.holds(c.Records) {
+			return nil, nil
 		}
-		return fmt.Errorf("memorytest: commit to run %s on record %d %q, but the log ends with %d %q: %w",
+		return nil, fmt.Errorf("memorytest: commit to run %s on record %d %q, but the log ends with %d %q: %w",
 			c.Run, c.Base.Seq, c.Base.ID, r.last().Seq, r.last().ID, memory.ErrConflict)
 	}
 	if c.Claim != "" && (r.claim == nil || r.claim.token != c.Claim) {
-		return fmt.Errorf("memorytest: commit to run %s: %w", c.Run, memory.ErrClaimLost)
+		return nil, fmt.Errorf("memorytest: commit to run %s: %w", c.Run, memory.ErrClaimLost)
 	}
 	d.runs[c.Run] = r
 	d.applyLocked(r, c)
-	return nil
+	if c.Claim == "" && len(c.Records) > 0 && r.claim != nil {
+		news = r.claim.news
+	}
+	return news, nil
 }
 
 // holds reports whether the records are in the log already.

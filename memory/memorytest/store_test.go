@@ -22,6 +22,30 @@ func TestStore(t *testing.T) {
 	})
 }
 
+// The suite itself is sound on real time, also when the clocks of handles are a
+// little off.
+func TestStoreOnRealTime(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for real time")
+	}
+	t.Parallel()
+	memorytest.Run(t, func(t *testing.T, _ *memorytest.Clock) memorytest.Fixture {
+		first, off := memorytest.NewStore(nil), 30*time.Millisecond
+		return memorytest.Fixture{RealTime: true, Open: func(*testing.T) memory.Store {
+			off = -off
+			return &skewed{first.Another(), off}
+		}}
+	})
+}
+
+// skewed is a handle whose clock is off.
+type skewed struct {
+	memory.Store
+	by time.Duration
+}
+
+func (s *skewed) Now() time.Time { return s.Store.Now().Add(s.by) }
+
 func commit(s memory.Store, run agent.RunID, base memory.Position, id agent.RecordID, wake time.Time) *memory.Commit {
 	return &memory.Commit{Run: run, Base: base,
 		Records: []memory.Record{{Seq: base.Seq + 1, ID: id, Time: s.Now()}},
@@ -56,6 +80,26 @@ func TestStoreInBubble(t *testing.T) {
 		}
 		if hints < 3 {
 			t.Fatalf("%d hints in ten seconds, want one each few seconds", hints)
+		}
+	})
+}
+
+// A waiting claim that takes nothing over does not look again and again at a run
+// whose claim has lapsed: in the bubble the clock would stand still.
+func TestNoTakeOverWaitsInBubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, start := memorytest.NewStore(time.Now), time.Now()
+		if err := s.Commit(t.Context(), commit(s, "r1", memory.Position{}, "a", s.Now())); err != nil {
+			t.Fatal(err)
+		}
+		r := &memory.ClaimRequest{Agents: []string{"x"}, Lease: time.Minute, NoTakeOver: true}
+		if claims, err := s.Claim(t.Context(), r); err != nil || len(claims) != 1 {
+			t.Fatalf("claimed %v (%v), want r1", claims, err)
+		}
+		r.Wait = time.Hour
+		claims, err := s.Another().Claim(t.Context(), r)
+		if err != nil || len(claims) != 0 || time.Since(start) != time.Hour {
+			t.Fatalf("claimed %v (%v) after %v, want nothing after an hour", claims, err, time.Since(start))
 		}
 	})
 }

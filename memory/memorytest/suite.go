@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,19 +22,29 @@ type Fixture struct {
 	// Kill ends a handle as the death of its process does, so that its claims are
 	// void. Nil if the store cannot tell the dead from the silent.
 	Kill func(t *testing.T, s memory.Store)
+	// RealTime says that the handles do not take their time from the suite's clock
+	// but from a real one. The suite then waits where it would move its clock, with
+	// shorter times, and asks nothing of a microsecond.
+	RealTime bool
 }
 
 // Run tests a store against its contract. Each call of fixture makes a new,
-// empty place; its handles take their time from clock.
+// empty place; its handles take their time from clock, or say that they run on
+// real time. The tests run in parallel.
 func Run(t *testing.T, fixture func(t *testing.T, clock *Clock) Fixture) {
 	groups := map[string]map[string]func(*lab){
-		"Commit": commitTests, "Read": readTests, "Claim": claimTests, "Wait": waitTests,
+		"Commit": commitTests, "Correct": correctTests, "Read": readTests, "Claim": claimTests, "Wait": waitTests,
+		"Lapsed": takeOverTests, "News": newsTests, "Stats": statsTests, "Check": checkTests,
 		"Watch": watchTests, "List": listTests, "Keep": keepTests, "Random": randomTests,
 	}
 	for group, tests := range groups {
 		t.Run(group, func(t *testing.T) {
+			t.Parallel()
 			for name, test := range tests {
-				t.Run(name, func(t *testing.T) { test(newLab(t, fixture)) })
+				t.Run(name, func(t *testing.T) {
+					t.Parallel()
+					test(newLab(t, fixture))
+				})
 			}
 		})
 	}
@@ -50,6 +61,9 @@ type lab struct {
 	clock   *Clock
 	ctx     context.Context // ends when patience does
 	a, b    memory.Store
+
+	mu     sync.Mutex
+	latest time.Time // that now has returned
 }
 
 func newLab(t *testing.T, fixture func(*testing.T, *Clock) Fixture) *lab {
@@ -86,7 +100,7 @@ func (l *lab) step(run agent.RunID, base memory.Position, n int) *memory.Commit 
 	for i := range n {
 		c.Records = append(c.Records, memory.Record{
 			Seq: base.Seq + int64(i) + 1, ID: agent.RecordID(strings.ToLower(rand.Text())),
-			Time: l.a.Now(), Data: []byte("record " + rand.Text()),
+			Time: l.now(), Data: []byte("record " + rand.Text()),
 		})
 	}
 	return c
@@ -102,7 +116,7 @@ func (l *lab) ready(run agent.RunID, base memory.Position, at time.Time) *memory
 // begin commits the first record of a run that wants attention now.
 func (l *lab) begin(run agent.RunID) memory.Position {
 	l.Helper()
-	return l.commit(l.ready(run, memory.Position{}, l.a.Now()))
+	return l.commit(l.ready(run, memory.Position{}, l.due()))
 }
 
 func (l *lab) commit(c *memory.Commit) memory.Position {
@@ -140,10 +154,10 @@ func (l *lab) equal(got, want any, what string) {
 	}
 }
 
-// claim asks the store for runs of the agent "x", without waiting.
+// claim asks the store for runs of the agent "x", without waiting, for an hour.
 func (l *lab) claim(s memory.Store, change ...func(*memory.ClaimRequest)) []memory.Claim {
 	l.Helper()
-	r := &memory.ClaimRequest{Worker: "w", Agents: []string{"x"}, Max: 10, Lease: time.Minute}
+	r := &memory.ClaimRequest{Worker: "w", Agents: []string{"x"}, Max: 10, Lease: l.d(time.Hour)}
 	for _, f := range change {
 		f(r)
 	}
@@ -153,9 +167,9 @@ func (l *lab) claim(s memory.Store, change ...func(*memory.ClaimRequest)) []memo
 }
 
 // take claims one certain run.
-func (l *lab) take(s memory.Store, run agent.RunID) memory.Claim {
+func (l *lab) take(s memory.Store, run agent.RunID, change ...func(*memory.ClaimRequest)) memory.Claim {
 	l.Helper()
-	claims := l.claim(s, only(run))
+	claims := l.claim(s, append(change, only(run))...)
 	if len(claims) != 1 || claims[0].Run != run || claims[0].Token == "" {
 		l.Fatalf("claim of run %s: got %+v, want this run alone, with a token", run, claims)
 	}
@@ -175,6 +189,19 @@ func only(run agent.RunID) func(*memory.ClaimRequest) {
 }
 
 func suspects(r *memory.ClaimRequest) { r.Suspects = true }
+
+// aMinute lets the claims end soon.
+func (l *lab) aMinute(r *memory.ClaimRequest) { r.Lease = l.d(time.Minute) }
+
+// ends ends a handle, as the death of its process does if the store can tell.
+func (l *lab) ends(s memory.Store) {
+	l.Helper()
+	if l.fixture.Kill == nil {
+		l.must(s.Close())
+		return
+	}
+	l.fixture.Kill(l.T, s)
+}
 
 func held(c memory.Claim) memory.Held { return memory.Held{Run: c.Run, Token: c.Token, Last: c.Last} }
 

@@ -45,16 +45,16 @@ var commitTests = map[string]func(*lab){
 	},
 	"has no effect when refused": func(l *lab) {
 		first := l.step("r1", memory.Position{}, 1)
-		first.Opened = []memory.AskEntry{{ID: "r1.a.0", Kind: agent.AskQuestion, Opened: l.a.Now()}}
+		first.Opened = []memory.AskEntry{{ID: "r1.a.0", Kind: agent.AskQuestion, Opened: l.now()}}
 		p := l.commit(first)
 		before := l.entry("r1")
 		for _, change := range []func(*memory.Commit){
 			func(c *memory.Commit) { c.Base = memory.Position{Seq: 1, ID: "other"} },
 			func(c *memory.Commit) { c.Claim = "none" },
 		} {
-			c := l.ready("r1", p, l.a.Now())
+			c := l.ready("r1", p, l.due())
 			c.Snapshot, c.Closed = []byte("s"), []agent.AskID{"r1.a.0"}
-			c.Opened = []memory.AskEntry{{ID: "r1.b.0", Kind: agent.AskQuestion, Opened: l.a.Now()}}
+			c.Opened = []memory.AskEntry{{ID: "r1.b.0", Kind: agent.AskQuestion, Opened: l.now()}}
 			change(c)
 			if err := l.a.Commit(l.ctx, c); err == nil {
 				l.Fatal("the commit was not refused")
@@ -100,24 +100,24 @@ var commitTests = map[string]func(*lab){
 	},
 	"looks at the claim if one is set": func(l *lab) {
 		p := l.begin("r1")
-		c := l.ready("r1", p, l.a.Now())
+		c := l.ready("r1", p, l.due())
 		c.Claim = "none"
 		l.is(l.a.Commit(l.ctx, c), memory.ErrClaimLost) // no claim at all
-		claim := l.take(l.a, "r1")
+		claim := l.take(l.a, "r1", l.aMinute)
 		l.is(l.a.Commit(l.ctx, c), memory.ErrClaimLost) // another
-		both := l.ready("r1", memory.Position{}, l.a.Now())
+		both := l.ready("r1", memory.Position{}, l.due())
 		both.Claim = "none"
 		l.is(l.a.Commit(l.ctx, both), memory.ErrConflict) // the log's end is looked at first
 		c.Claim = claim.Token
 		p = l.commit(c)
-		p = l.commit(l.ready("r1", p, l.a.Now())) // an input needs none
+		p = l.commit(l.ready("r1", p, l.due())) // an input needs none
 
-		l.clock.Advance(time.Hour) // lapsed, and nobody has taken the run
-		c = l.ready("r1", p, l.a.Now())
+		l.pass(time.Minute) // lapsed, and nobody has taken the run
+		c = l.ready("r1", p, l.due())
 		c.Claim = claim.Token
 		p = l.commit(c)
 		taken := l.take(l.b, "r1")
-		c = l.ready("r1", p, l.a.Now())
+		c = l.ready("r1", p, l.due())
 		c.Claim = claim.Token
 		l.is(l.a.Commit(l.ctx, c), memory.ErrClaimLost)
 		l.must(l.b.Release(l.ctx, held(taken)))
@@ -126,7 +126,10 @@ var commitTests = map[string]func(*lab){
 	},
 	"is refused when malformed": func(l *lab) {
 		for what, change := range map[string]func(*memory.Commit){
-			"no records":      func(c *memory.Commit) { c.Records = nil },
+			"no records": func(c *memory.Commit) { c.Records = nil },
+			"a bare snapshot": func(c *memory.Commit) {
+				c.Base, c.Records, c.Snapshot = memory.Position{Seq: 1, ID: "a"}, nil, []byte("s")
+			},
 			"a gap":           func(c *memory.Commit) { c.Records[1].Seq++ },
 			"a wrong start":   func(c *memory.Commit) { c.Records[0].Seq, c.Records[1].Seq = 0, 1 },
 			"no record id":    func(c *memory.Commit) { c.Records[0].ID = "" },
@@ -201,6 +204,12 @@ func (l *lab) eachCall(ctx context.Context, p memory.Position, check func(what s
 	check("Runs", err)
 	_, err = l.a.Asks(ctx, memory.AskQuery{})
 	check("Asks", err)
+	_, err = l.a.Stats(ctx)
+	check("Stats", err)
+	err = nil
+	for _, err = range l.a.Check(ctx, false) {
+	}
+	check("Check", err)
 	_, err = l.a.PutBlob(ctx, "r1", nil)
 	check("PutBlob", err)
 	_, err = l.a.Blob(ctx, "r1", "h")

@@ -11,9 +11,15 @@ import (
 var keepTests = map[string]func(*lab){
 	"tells the time in UTC to the microsecond": func(l *lab) {
 		now := l.a.Now()
-		if want := l.clock.Now().UTC().Truncate(time.Microsecond); !now.Equal(want) || now.Location() != time.UTC {
+		if now.Location() != time.UTC || !now.Equal(now.Truncate(time.Microsecond)) {
+			l.Fatalf("Now is %v, want it in UTC and to the microsecond", now)
+		}
+		if want := l.clock.Now().UTC().Truncate(time.Microsecond); !now.Equal(want) && !l.fixture.RealTime {
 			l.Fatalf("Now is %v, want %v", now, want)
 		}
+		l.pass(time.Minute)
+		l.about(l.a.Now().Sub(now), l.d(time.Minute), "what has passed in a minute")
+		l.about(l.b.Now().Sub(now), l.d(time.Minute), "what has passed by another handle's clock")
 	},
 	"keeps blobs of a run": func(l *lab) {
 		value := bytes.Repeat([]byte("value"), 100_000)
@@ -41,13 +47,13 @@ var keepTests = map[string]func(*lab){
 		l.is(err, memory.ErrNotFound)
 	},
 	"erases a run and all that is kept of it": func(l *lab) {
-		c := l.ready("r1", memory.Position{}, l.a.Now())
+		c := l.ready("r1", memory.Position{}, l.due())
 		c.Snapshot = []byte("s")
 		c.Opened = []memory.AskEntry{{ID: "r1.a.0", Kind: agent.AskQuestion}}
 		l.commit(c)
 		hash, err := l.a.PutBlob(l.ctx, "r1", []byte("value"))
 		l.must(err)
-		claim := l.take(l.a, "r1")
+		claim := l.take(l.a, "r1", l.aMinute)
 		kept := l.begin("r2")
 		l.must(l.b.Erase(l.ctx, "r1"))
 		l.must(l.b.Erase(l.ctx, "r1")) // may be repeated
@@ -72,7 +78,7 @@ var keepTests = map[string]func(*lab){
 		l.must(l.a.Release(l.ctx, held(claim)))
 		l.runs(memory.RunQuery{}, "r2")
 		l.asks(memory.AskQuery{})
-		l.clock.Advance(time.Hour)
+		l.pass(time.Minute)
 		l.equal(claimed(l.claim(l.a)), []agent.RunID{"r2"}, "claims")
 		l.equal(l.read("r2").Last, kept, "the end of another run")
 	},

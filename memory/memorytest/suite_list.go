@@ -11,26 +11,29 @@ import (
 
 var listTests = map[string]func(*lab){
 	"shows a run": func(l *lab) {
-		created := l.a.Now()
-		p := l.commit(l.ready("r1", memory.Position{}, created.Add(time.Minute)))
-		l.clock.Advance(time.Second)
-		c := l.step("r1", p, 2)
-		c.Index = memory.Index{Agent: "x", Status: agent.StatusStuck, Title: "How do I…", Reason: "no worker", Wake: created.Add(time.Hour)}
+		c := l.ready("r1", memory.Position{}, l.in(time.Hour))
+		created := c.Records[0].Time
+		p := l.commit(c)
+		l.pass(time.Second)
+		c = l.step("r1", p, 2)
+		c.Index = memory.Index{Agent: "x", Status: agent.StatusStuck, Title: "How do I…", Reason: "no worker", Wake: l.in(time.Minute)}
 		l.commit(c)
-		want := memory.RunEntry{Run: "r1", Index: c.Index, Created: created, Updated: l.a.Now(), Records: 3}
-		l.equal(l.entry("r1"), want, "the entry")
-		l.clock.Advance(2 * time.Hour)
-		want.Late = l.a.Now().Sub(c.Index.Wake)
-		l.equal(l.entry("r1"), want, "the entry, unserved")
-		claim := l.take(l.a, "r1")
-		want.Late, want.Worker = 0, "w"
-		l.equal(l.entry("r1"), want, "the entry, claimed")
-		l.clock.Advance(time.Minute + time.Second)
-		want.Late, want.Worker = time.Second, ""
-		l.equal(l.entry("r1"), want, "the entry, lapsed")
+		shows := func(what, worker string, late time.Duration) {
+			l.Helper()
+			got := l.entry("r1")
+			l.about(got.Late, late, "how late is the entry, "+what)
+			want := memory.RunEntry{Run: "r1", Index: c.Index, Created: created, Updated: c.Records[1].Time, Records: 3, Worker: worker, Late: got.Late}
+			l.equal(got, want, "the entry, "+what)
+		}
+		shows("which waits", "", 0)
+		l.pass(2 * time.Minute)
+		shows("unserved", "", l.d(time.Minute))
+		claim := l.take(l.a, "r1", l.aMinute)
+		shows("claimed", "w", 0)
+		l.pass(time.Minute + time.Second)
+		shows("lapsed", "", l.d(time.Second))
 		l.must(l.a.Release(l.ctx, held(claim)))
-		want.Late = l.a.Now().Sub(c.Index.Wake)
-		l.equal(l.entry("r1"), want, "the entry, released")
+		shows("released", "", l.a.Now().Sub(c.Index.Wake))
 	},
 	"filters and pages runs": func(l *lab) {
 		var runs []agent.RunID // the last changed first
@@ -41,7 +44,7 @@ var listTests = map[string]func(*lab){
 			c.Index.Status = []agent.Status{agent.StatusIdle, agent.StatusDone, agent.StatusStuck, agent.StatusActing}[i%4]
 			l.commit(c)
 			runs = slices.Insert(runs, 0, run)
-			l.clock.Advance(time.Microsecond)
+			l.pass(time.Microsecond)
 		}
 		l.commit(l.step("a0", l.read("a0").Last, 1)) // changed again; its agent is still x and its status idle
 		runs = slices.Insert(runs[:9], 0, "a0")
@@ -54,9 +57,30 @@ var listTests = map[string]func(*lab){
 		l.runs(memory.RunQuery{Prefix: "b%"})
 		l.runs(memory.RunQuery{Prefix: "b", Agent: "y", Statuses: []agent.Status{agent.StatusActing}}, "b7")
 	},
+	"filters runs by when they changed": func(l *lab) {
+		var times []time.Time
+		for i := range 5 {
+			c := l.step(agent.RunID(fmt.Sprintf("r%d", i)), memory.Position{}, 1)
+			c.Index.Agent = []string{"x", "y"}[i%2]
+			l.commit(c)
+			times = append(times, c.Records[0].Time)
+			l.pass(time.Microsecond)
+		}
+		l.runs(memory.RunQuery{Before: l.now()}, "r4", "r3", "r2", "r1", "r0")
+		l.runs(memory.RunQuery{Before: times[3]}, "r2", "r1", "r0") // not one of that moment
+		l.runs(memory.RunQuery{Before: times[3].Add(time.Microsecond)}, "r3", "r2", "r1", "r0")
+		l.runs(memory.RunQuery{Before: times[3], Agent: "x"}, "r2", "r0")
+		l.runs(memory.RunQuery{Before: times[0]})
+		l.commit(l.step("r0", l.read("r0").Last, 1))
+		l.runs(memory.RunQuery{Before: times[3]}, "r2", "r1")
+		l.runs(memory.RunQuery{Before: times[3], Prefix: "r2"}, "r2")
+	},
 	"orders runs of one moment": func(l *lab) {
+		at := l.now()
 		for _, run := range []agent.RunID{"c", "a", "d", "b"} {
-			l.begin(run)
+			c := l.step(run, memory.Position{}, 1)
+			c.Records[0].Time = at
+			l.commit(c)
 		}
 		l.runs(memory.RunQuery{}, "a", "b", "c", "d")
 	},
@@ -76,7 +100,7 @@ var listTests = map[string]func(*lab){
 		}
 	},
 	"shows open asks": func(l *lab) {
-		now := l.a.Now()
+		now := l.now()
 		c := l.step("r1", memory.Position{}, 1)
 		one := memory.AskEntry{ID: "r1.a.0", Kind: agent.AskApproval, Opened: now.Add(time.Second), Due: now.Add(time.Hour), Data: []byte("one")}
 		two := memory.AskEntry{ID: "r1.a.1", Kind: agent.AskQuestion, Opened: now, Data: []byte("two")}

@@ -52,7 +52,7 @@ var randomTests = map[string]func(*lab){
 			group.Go(func() {
 				s := []memory.Store{l.a, l.b}[g%2]
 				for {
-					claims, err := s.Claim(l.ctx, &memory.ClaimRequest{Agents: []string{"x"}, Max: 2, Lease: time.Minute})
+					claims, err := s.Claim(l.ctx, &memory.ClaimRequest{Agents: []string{"x"}, Max: 2, Lease: l.d(time.Hour)})
 					if err != nil || len(claims) == 0 {
 						if err != nil {
 							l.Error(err)
@@ -81,6 +81,7 @@ var randomTests = map[string]func(*lab){
 			games++
 			newGame(l, t, games).play()
 		})
+		l.sound()
 	},
 }
 
@@ -110,7 +111,8 @@ func (l *lab) appendMany(s memory.Store, count int) (won []memory.Position) {
 
 // game plays the same random moves on the store under test and on the store in
 // memory, each with two handles, and compares all that they answer. Tokens are
-// random, so claims are known by their number.
+// random, so claims are known by their number. On real time, where the two
+// cannot take steps at the same instant, no time of a game comes while it lasts.
 type game struct {
 	*rapid.T
 	lab    *lab
@@ -120,13 +122,18 @@ type game struct {
 	agents []string
 	claims []pair
 	last   map[agent.RunID][]memory.Position
+	places time.Duration // how many of them on real time have been given out
 }
 
 // pair is one claim, as each of both stores knows it.
 type pair struct{ tested, model memory.Held }
 
 func newGame(l *lab, t *rapid.T, number int) *game {
-	data := NewStore(l.clock.Now)
+	clock := l.clock.Now
+	if l.fixture.RealTime {
+		clock = l.now
+	}
+	data := NewStore(clock)
 	g := &game{T: t, lab: l, tested: [2]memory.Store{l.a, l.b}, model: [2]memory.Store{data, data.Another()},
 		last: map[agent.RunID][]memory.Position{}}
 	for i := range 4 { // names of this game's own: the store under test is the same in all
@@ -143,10 +150,9 @@ func (g *game) play() {
 		"renew":   func(*rapid.T) { g.renew() },
 		"release": func(*rapid.T) { g.release() },
 		"erase":   func(*rapid.T) { g.erase() },
-		"advance": func(*rapid.T) {
-			g.lab.clock.Advance(time.Duration(rapid.IntRange(1, 40).Draw(g.T, "seconds")) * time.Second)
-		},
-		"look": func(*rapid.T) { g.look() },
+		"restart": func(*rapid.T) { g.restart() },
+		"advance": func(*rapid.T) { g.advance() },
+		"look":    func(*rapid.T) { g.look() },
 	})
 	g.look()
 }
@@ -178,19 +184,21 @@ func (g *game) commit() {
 	if rapid.IntRange(0, 9).Draw(g.T, "stale") == 0 {
 		base = rapid.SampledFrom(bases).Draw(g.T, "base")
 	}
-	c := g.lab.step(run, base, rapid.IntRange(1, 3).Draw(g.T, "records"))
+	records := rapid.IntRange(0, 3).Draw(g.T, "records")
+	if base.Seq == 0 {
+		records = max(records, 1)
+	}
+	c := g.lab.step(run, base, records)
 	c.Index.Agent = rapid.SampledFrom(g.agents).Draw(g.T, "agent")
 	c.Index.Status = rapid.SampledFrom([]agent.Status{agent.StatusIdle, agent.StatusDone}).Draw(g.T, "status")
-	if wake := rapid.IntRange(-1, 30).Draw(g.T, "wake"); wake >= 0 {
-		c.Index.Wake = g.lab.clock.Now().Add(time.Duration(wake) * time.Second)
-	}
+	c.Index.Wake = g.wake()
 	c.Progress = rapid.IntRange(0, 5).Draw(g.T, "progress") == 0
-	if rapid.Bool().Draw(g.T, "snapshot") {
+	if records > 0 && rapid.Bool().Draw(g.T, "snapshot") {
 		c.Snapshot = []byte(c.Last().ID)
 	}
 	if rapid.Bool().Draw(g.T, "ask") {
 		id := agent.AskID(fmt.Sprintf("%s.a.%d", run, rapid.IntRange(0, 2).Draw(g.T, "opened")))
-		c.Opened = []memory.AskEntry{{ID: id, Kind: agent.AskChoice, Opened: c.Records[0].Time, Data: []byte("ask")}}
+		c.Opened = []memory.AskEntry{{ID: id, Kind: agent.AskChoice, Opened: g.lab.now(), Data: []byte("ask")}}
 		c.Closed = []agent.AskID{agent.AskID(fmt.Sprintf("%s.a.%d", run, rapid.IntRange(0, 2).Draw(g.T, "closed")))}
 	}
 	tested, model := *c, *c
@@ -200,14 +208,47 @@ func (g *game) commit() {
 	h := g.handle()
 	err := g.tested[h].Commit(g.lab.ctx, &tested)
 	g.same(kind(err), kind(g.model[h].Commit(g.lab.ctx, &model)), "Commit")
-	if err == nil {
+	if err == nil && records > 0 {
 		g.last[run] = append(g.last[run], c.Last())
 	}
 }
 
+// wake draws a wake-up time. On real time it is none, or one of before the game
+// and of a place of its own in the queue, or one of after it.
+func (g *game) wake() time.Time {
+	seconds := time.Duration(rapid.IntRange(-1, 30).Draw(g.T, "wake"))
+	switch {
+	case seconds < 0:
+		return time.Time{}
+	case !g.lab.fixture.RealTime:
+		return g.lab.now().Add(seconds * time.Second)
+	case seconds < 15:
+		g.places++
+		return g.lab.ago(time.Hour + (seconds<<20+g.places)*time.Millisecond)
+	default:
+		return g.lab.in(time.Hour)
+	}
+}
+
+func (g *game) advance() {
+	seconds := time.Duration(rapid.IntRange(1, 40).Draw(g.T, "seconds"))
+	if !g.lab.fixture.RealTime {
+		g.lab.pass(seconds * time.Second)
+	}
+}
+
+// lease is 20 seconds, or on real time more than the game lasts.
+func (g *game) lease() time.Duration {
+	if g.lab.fixture.RealTime {
+		return g.lab.d(time.Hour)
+	}
+	return 20 * time.Second
+}
+
 func (g *game) claim() {
-	r := &memory.ClaimRequest{Worker: "w", Agents: g.agents, Max: rapid.IntRange(1, 4).Draw(g.T, "max"), Lease: 20 * time.Second}
+	r := &memory.ClaimRequest{Worker: "w", Agents: g.agents, Max: rapid.IntRange(1, 4).Draw(g.T, "max"), Lease: g.lease()}
 	r.Suspects = rapid.IntRange(0, 3).Draw(g.T, "suspects") == 0
+	r.NoTakeOver = rapid.IntRange(0, 3).Draw(g.T, "no take-over") == 0
 	if rapid.IntRange(0, 3).Draw(g.T, "one") == 0 {
 		r.Run = g.run()
 	}
@@ -238,9 +279,9 @@ func (g *game) renew() {
 	if p == nil {
 		return
 	}
-	tested, err := g.tested[h].Renew(g.lab.ctx, 20*time.Second, []memory.Held{p.tested})
+	tested, err := g.tested[h].Renew(g.lab.ctx, g.lease(), []memory.Held{p.tested})
 	g.lab.must(err)
-	model, err := g.model[h].Renew(g.lab.ctx, 20*time.Second, []memory.Held{p.model})
+	model, err := g.model[h].Renew(g.lab.ctx, g.lease(), []memory.Held{p.model})
 	g.lab.must(err)
 	g.same(tested, model, "Renew")
 }
@@ -266,6 +307,19 @@ func (g *game) erase() {
 	g.lab.must(g.model[0].Erase(g.lab.ctx, run))
 }
 
+// restart closes a handle and opens another. On real time it does not: the two
+// stores would void the claims in two instants, and the order of what then wants
+// attention is by these.
+func (g *game) restart() {
+	if rapid.IntRange(0, 9).Draw(g.T, "really") > 0 || g.lab.fixture.RealTime {
+		return
+	}
+	g.lab.must(g.tested[1].Close())
+	g.lab.must(g.model[1].Close())
+	g.lab.b = g.lab.open()
+	g.tested[1], g.model[1] = g.lab.b, g.model[0].(*Store).Another()
+}
+
 // look compares all that can be read.
 func (g *game) look() {
 	h := g.handle()
@@ -278,16 +332,43 @@ func (g *game) look() {
 		}
 	}
 	prefix := string(g.runs[0][:len(g.runs[0])-1])
-	runs, err := g.tested[h].Runs(g.lab.ctx, memory.RunQuery{Prefix: prefix})
+	q := memory.RunQuery{Prefix: prefix}
+	if rapid.Bool().Draw(g.T, "before") {
+		q.Before = g.lab.now().Add(-g.lab.d(20 * time.Second))
+	}
+	runs, err := g.tested[h].Runs(g.lab.ctx, q)
 	g.lab.must(err)
-	want, err := g.model[h].Runs(g.lab.ctx, memory.RunQuery{Prefix: prefix})
+	want, err := g.model[h].Runs(g.lab.ctx, q)
 	g.lab.must(err)
+	if g.lab.fixture.RealTime { // how late a run is changes from call to call
+		for _, page := range []*memory.RunPage{runs, want} {
+			for i := range page.Runs {
+				page.Runs[i].Late = 0
+			}
+		}
+	}
 	g.same(runs, want, "Runs")
+	g.stats(h)
 	for _, name := range g.agents {
 		asks, err := g.tested[h].Asks(g.lab.ctx, memory.AskQuery{Agent: name})
 		g.lab.must(err)
 		want, err := g.model[h].Asks(g.lab.ctx, memory.AskQuery{Agent: name})
 		g.lab.must(err)
 		g.same(asks, want, "Asks")
+	}
+}
+
+// stats compares what wants attention. On real time the two stores count at two
+// instants.
+func (g *game) stats(h int) {
+	if g.lab.fixture.RealTime {
+		return
+	}
+	tested, err := g.tested[h].Stats(g.lab.ctx)
+	g.lab.must(err)
+	model, err := g.model[h].Stats(g.lab.ctx)
+	g.lab.must(err)
+	for _, name := range g.agents {
+		g.same(tested.Ready[name], model.Ready[name], "Stats")
 	}
 }

@@ -43,20 +43,25 @@ func (s *Store) Blob(ctx context.Context, run agent.RunID, hash string) (data []
 	}
 	defer leave()
 	err = s.read("read a blob of run "+string(run), func(c *conn) error {
-		found, err := c.one("SELECT data FROM blobs WHERE run = ? AND hash = ?", []any{string(run), hash}, &data)
-		if err != nil {
-			return s.unreadable(err, "run %s, blob %s", run, hash)
-		}
-		if !found {
-			return fmt.Errorf("sqlite: blob %s of run %s: %w", hash, run, memory.ErrNotFound)
-		}
-		if hashOf(data) != hash {
-			return s.damaged("run %s, blob %s is not as it was written: its hash is another", run, hash)
-		}
-		return nil
+		data, err = s.blobOf(c, run, hash)
+		return err
 	})
 	if err != nil {
 		return nil, err
+	}
+	return data, nil
+}
+
+func (s *Store) blobOf(c *conn, run agent.RunID, hash string) (data []byte, err error) {
+	found, err := c.one("SELECT data FROM blobs WHERE run = ? AND hash = ?", []any{string(run), hash}, &data)
+	if err != nil {
+		return nil, s.unreadable(err, run, "blob %s", hash)
+	}
+	if !found {
+		return nil, fmt.Errorf("sqlite: blob %s of run %s: %w", hash, run, memory.ErrNotFound)
+	}
+	if hashOf(data) != hash {
+		return nil, s.damagedRun(run, "blob %s is not as it was written: its hash is another", hash)
 	}
 	return blob(data), nil
 }

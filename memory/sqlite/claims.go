@@ -89,6 +89,7 @@ func (s *Store) tryClaim(ctx context.Context, r *memory.ClaimRequest) (claims []
 	if len(dead) > 0 {
 		s.hub.ready()
 	}
+	s.hub.listen(claims, r.News)
 	return claims, next, nil
 }
 
@@ -119,17 +120,18 @@ func (c *conn) claim(r *memory.ClaimRequest, process string, now time.Time) (cla
 // candidates finds the runs that the request may have, the longest waiting first.
 func (c *conn) candidates(r *memory.ClaimRequest, now int64) (found []*row, err error) {
 	const suspect = "(strikes + (token IS NOT NULL) >= ?)"
+	const free = " AND (token IS NULL OR NOT ?)"
 	if r.Run != "" {
-		const one = "SELECT " + rowColumns + " FROM runs WHERE run = ? AND want <= ? AND (NOT ? OR " + suspect + ")"
-		return c.rows(one, string(r.Run), now, r.Suspects, memory.SuspectAfter)
+		const one = "SELECT " + rowColumns + " FROM runs WHERE run = ? AND want <= ? AND (NOT ? OR " + suspect + ")" + free
+		return c.rows(one, string(r.Run), now, r.Suspects, memory.SuspectAfter, r.NoTakeOver)
 	}
 	limit := max(r.Max, 1)
 	if r.Suspects {
 		limit = 1
 	}
-	const some = "SELECT " + rowColumns + " FROM runs WHERE agent = ? AND want <= ? AND " + suspect + " = ? ORDER BY want, run LIMIT ?"
+	const some = "SELECT " + rowColumns + " FROM runs WHERE agent = ? AND want <= ? AND " + suspect + " = ?" + free + " ORDER BY want, run LIMIT ?"
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(r.Agents))) {
-		of, err := c.rows(some, name, now, memory.SuspectAfter, r.Suspects, limit)
+		of, err := c.rows(some, name, now, memory.SuspectAfter, r.Suspects, r.NoTakeOver, limit)
 		if err != nil {
 			return nil, err
 		}
@@ -153,12 +155,13 @@ func (c *conn) rows(query string, args ...any) (found []*row, err error) {
 // next finds when the next of the runs that the request may have wants attention.
 func (c *conn) next(r *memory.ClaimRequest, now int64) (next sql.NullInt64, err error) {
 	if r.Run != "" {
-		_, err := c.one("SELECT want FROM runs WHERE run = ? AND want > ?", []any{string(r.Run), now}, &next)
+		_, err := c.one("SELECT want FROM runs WHERE run = ? AND want > ? AND (token IS NULL OR NOT ?)", []any{string(r.Run), now, r.NoTakeOver}, &next)
 		return next, err
 	}
 	for _, name := range r.Agents {
 		var of sql.NullInt64
-		if _, err := c.one("SELECT min(want) FROM runs WHERE agent = ? AND want > ?", []any{name, now}, &of); err != nil {
+		const soonest = "SELECT min(want) FROM runs WHERE agent = ? AND want > ? AND (token IS NULL OR NOT ?)"
+		if _, err := c.one(soonest, []any{name, now, r.NoTakeOver}, &of); err != nil {
 			return next, err
 		}
 		if of.Valid && (!next.Valid || of.Int64 < next.Int64) {
@@ -237,6 +240,11 @@ func (s *Store) Renew(ctx context.Context, lease time.Duration, held []memory.He
 	if err != nil {
 		return nil, err
 	}
+	for i, h := range held {
+		if !renewals[i].Held {
+			s.hub.news.end(h.Run, h.Token)
+		}
+	}
 	return renewals, nil
 }
 
@@ -264,8 +272,12 @@ func (s *Store) Release(ctx context.Context, h memory.Held) error {
 		return c.exec("UPDATE runs SET want = ?, token = NULL, worker = NULL, process = NULL, strikes = CASE WHEN ? THEN strikes ELSE 0 END WHERE n = ?",
 			want, !h.NotBefore.IsZero(), r.n)
 	})
-	if err == nil && released {
+	if err != nil {
+		return err
+	}
+	s.hub.news.end(h.Run, h.Token)
+	if released {
 		s.hub.ready()
 	}
-	return err
+	return nil
 }

@@ -64,6 +64,15 @@ func (s *Store) Commit(ctx context.Context, c *memory.Commit) error {
 	if err := c.Check(); err != nil {
 		return err
 	}
+	s.hub.news.commits(c)
+	if err := s.tryCommit(ctx, c); err != nil {
+		return err
+	}
+	s.hub.news.committed(c) // whoever is told may use the store, or close it
+	return nil
+}
+
+func (s *Store) tryCommit(ctx context.Context, c *memory.Commit) error {
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return err
@@ -119,7 +128,7 @@ func (s *Store) refuse(c *memory.Commit, err error) error {
 	return fmt.Errorf("sqlite: commit to run %s: %w", c.Run, err)
 }
 
-// holds reports whether the records are in the run's log already.
+// holds reports whether there are records, and they are in the run's log already.
 func (c *conn) holds(r *row, records []memory.Record) (bool, error) {
 	for _, rec := range records {
 		var id agent.RecordID
@@ -128,24 +137,27 @@ func (c *conn) holds(r *row, records []memory.Record) (bool, error) {
 			return false, err
 		}
 	}
-	return true, nil
+	return len(records) > 0, nil
 }
 
 // putRow writes how the run stands after the commit.
 func (c *conn) putRow(r *row, m *memory.Commit) error {
-	x, last := m.Index, m.Records[len(m.Records)-1]
+	x, last, updated := m.Index, m.Last(), sql.NullInt64{}
+	if n := len(m.Records); n > 0 {
+		updated = orNull(m.Records[n-1].Time)
+	}
 	if r.n == 0 {
 		const insert = `INSERT INTO runs (run, agent, status, title, reason, wake, want, last_seq, last_id, created, updated)
 			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9, ?10) RETURNING n`
 		_, err := c.one(insert, []any{string(m.Run), x.Agent, string(x.Status), x.Title, x.Reason, orNull(x.Wake),
-			last.Seq, string(last.ID), toMicro(m.Records[0].Time), toMicro(last.Time)}, &r.n)
+			last.Seq, string(last.ID), toMicro(m.Records[0].Time), updated}, &r.n)
 		return err
 	}
 	const update = `UPDATE runs SET agent = ?2, status = ?3, title = ?4, reason = ?5, wake = ?6,
 		want = CASE WHEN token IS NULL THEN ?6 ELSE want END,
-		strikes = CASE WHEN ?7 THEN 0 ELSE strikes END, last_seq = ?8, last_id = ?9, updated = ?10 WHERE n = ?1`
+		strikes = CASE WHEN ?7 THEN 0 ELSE strikes END, last_seq = ?8, last_id = ?9, updated = ifnull(?10, updated) WHERE n = ?1`
 	return c.exec(update, r.n, x.Agent, string(x.Status), x.Title, x.Reason, orNull(x.Wake), m.Progress,
-		last.Seq, string(last.ID), toMicro(last.Time))
+		last.Seq, string(last.ID), updated)
 }
 
 func (c *conn) putRecords(r *row, m *memory.Commit) error {

@@ -7,6 +7,7 @@ import (
 	driver "modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
 
+	"github.com/fermata-run/fermata/agent"
 	"github.com/fermata-run/fermata/memory"
 )
 
@@ -31,9 +32,40 @@ func (s *Store) fail(what string, err error) error {
 	}
 }
 
-// damaged is the error of a part of the file that does not hold what it must.
+// damage is a part of the file that does not hold what it must.
+type damage struct {
+	path string
+	run  agent.RunID // "" if it is not of one run
+	what string      // what is there, and what was expected
+}
+
+func (d *damage) Error() string {
+	of := ""
+	if d.run != "" {
+		of = fmt.Sprintf("run %s, ", d.run)
+	}
+	return fmt.Sprintf("sqlite: %s: %s%s: %v", d.path, of, d.what, memory.ErrCorrupt)
+}
+
+func (d *damage) Unwrap() error { return memory.ErrCorrupt }
+
+// damaged is the error of a part of the file that is not of one run.
 func (s *Store) damaged(format string, args ...any) error {
-	return fmt.Errorf("sqlite: %s: %s: %w", s.path, fmt.Sprintf(format, args...), memory.ErrCorrupt)
+	return &damage{path: s.path, what: fmt.Sprintf(format, args...)}
+}
+
+// damagedRun is the error of a part of a run.
+func (s *Store) damagedRun(run agent.RunID, format string, args ...any) error {
+	return &damage{path: s.path, run: run, what: fmt.Sprintf(format, args...)}
+}
+
+// unreadable is the error of a row whose columns do not have their types,
+// unless SQLite says more.
+func (s *Store) unreadable(err error, run agent.RunID, format string, args ...any) error {
+	if isDriver(err) {
+		return err
+	}
+	return s.damagedRun(run, "%s cannot be read (%v)", fmt.Sprintf(format, args...), err)
 }
 
 func isBusy(err error) bool {

@@ -193,6 +193,17 @@ func FuzzDamage(f *testing.F) {
 	})
 }
 
+// damageOf joins what Check finds in one error.
+func damageOf(ctx context.Context, s *Store) (found error) {
+	for p, err := range s.Check(ctx, false) {
+		if err == nil {
+			err = fmt.Errorf("run %s, %s: %w", p.Run, p.What, memory.ErrCorrupt)
+		}
+		found = errors.Join(found, err)
+	}
+	return found
+}
+
 // tryDamaged opens and reads a damaged file and says what came of it. A record
 // that is given out must be one that was written.
 func tryDamaged(t *testing.T, what, path string, data []byte) string {
@@ -208,7 +219,7 @@ func tryDamaged(t *testing.T, what, path string, data []byte) string {
 	}
 	defer s.Close()
 	ctx, outcome := t.Context(), "unharmed"
-	damage := s.Check(ctx)
+	damage := damageOf(ctx, s)
 	for i := range 5 {
 		run := agent.RunID(fmt.Sprintf("r%d", i))
 		log, err := s.Read(ctx, run, memory.ReadOptions{})
@@ -281,7 +292,7 @@ func TestDamagedRecordIsNamed(t *testing.T) {
 			if !errors.Is(err, memory.ErrCorrupt) || !strings.Contains(err.Error(), c.says) {
 				t.Fatalf("got %v, want %q", err, c.says)
 			}
-			if err := s.Check(t.Context()); !errors.Is(err, memory.ErrCorrupt) || !strings.Contains(err.Error(), c.says) {
+			if err := damageOf(t.Context(), s); !errors.Is(err, memory.ErrCorrupt) || !strings.Contains(err.Error(), c.says) {
 				t.Fatalf("Check finds %v, want %q", err, c.says)
 			}
 		})

@@ -64,7 +64,7 @@ func childFills(path string) error {
 		base = refused.Last()
 		fmt.Println(base.Seq)
 	}
-	return s.Check(ctx)
+	return damageOf(ctx, s)
 }
 
 func TestFullDisk(t *testing.T) {
@@ -82,7 +82,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	s := open(t, path, nil)
 	checkLog(t, s, agent.RunID("r1"), acknowledged)
-	if err := s.Check(t.Context()); err != nil {
+	if err := damageOf(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/memory"
 )
 
 const (
@@ -30,11 +31,12 @@ func (w *waiter) wake() {
 	}
 }
 
-// hub wakes the calls that wait: at once for what this process does, and by
-// looking for what others do and for the clock. One goroutine looks, and only
-// while somebody waits.
+// hub wakes the calls that wait, and tells the news of claims: at once for what
+// this process does, and by looking for what others do and for the clock. One
+// goroutine looks, and only while somebody waits or listens.
 type hub struct {
 	store *Store
+	news  *news
 
 	mu       sync.Mutex
 	claimers map[*waiter]bool
@@ -59,7 +61,7 @@ type sign struct {
 }
 
 func newHub(s *Store) *hub {
-	return &hub{store: s, claimers: map[*waiter]bool{}, watchers: map[agent.RunID]map[*waiter]bool{}, seen: map[agent.RunID]sign{}}
+	return &hub{store: s, news: newNews(), claimers: map[*waiter]bool{}, watchers: map[agent.RunID]map[*waiter]bool{}, seen: map[agent.RunID]sign{}}
 }
 
 // join registers a waiter for a run, or with "" for claims.
@@ -75,11 +77,25 @@ func (h *hub) join(run agent.RunID) *waiter {
 		}
 		h.watchers[run][w] = true
 	}
+	h.lookLocked()
+	return w
+}
+
+func (h *hub) lookLocked() {
 	if !h.looking && !h.stopped {
 		h.looking = true
 		h.group.Go(h.look)
 	}
-	return w
+}
+
+// listen begins to tell the news of claims; nil tells nobody.
+func (h *hub) listen(claims []memory.Claim, tell func(agent.RunID)) {
+	h.news.listen(claims, tell)
+	if tell != nil {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.lookLocked()
+	}
 }
 
 func (h *hub) leave(w *waiter) {
@@ -166,7 +182,7 @@ func (h *hub) disconnect() {
 	}
 }
 
-// look runs while somebody waits.
+// look runs while somebody waits or listens.
 func (h *hub) look() {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
@@ -175,10 +191,11 @@ func (h *hub) look() {
 	for h.wanted() {
 		h.due(toMicro(h.store.Now()))
 		changed, err := h.moved()
-		stale = stale || changed || err != nil
+		listeners, fresh := h.news.listeners()
+		stale = stale || changed || fresh || err != nil
 		if start := time.Now(); stale && start.After(rest) {
 			if err == nil {
-				err = h.compare()
+				err = h.compare(listeners)
 			}
 			if err != nil {
 				h.everybody()
@@ -196,11 +213,12 @@ func (h *hub) look() {
 	}
 }
 
-// wanted reports whether somebody waits; if not, the looking has ended.
+// wanted reports whether somebody waits or listens; if not, the looking has
+// ended.
 func (h *hub) wanted() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.looking = !h.stopped && len(h.claimers)+len(h.watchers) > 0
+	h.looking = !h.stopped && (len(h.claimers)+len(h.watchers) > 0 || h.news.any())
 	return h.looking
 }
 
@@ -218,10 +236,12 @@ func (h *hub) moved() (bool, error) {
 	return h.version != before, err
 }
 
-// compare looks at what waiters wait for, and wakes those who have news.
-func (h *hub) compare() error {
+// compare looks at what waiters wait for and listeners listen to, and wakes and
+// tells those who have news.
+func (h *hub) compare(listeners []*listener) error {
 	h.ready()
 	runs := h.watched()
+	var claims map[agent.RunID]claimEnd
 	seen := make(map[agent.RunID]sign, len(runs))
 	err := h.conn.inside("BEGIN", func(c *conn) (err error) {
 		if h.others, err = c.processes(); err != nil {
@@ -232,7 +252,10 @@ func (h *hub) compare() error {
 				return err
 			}
 		}
-		return nil
+		if len(listeners) > 0 {
+			claims, err = c.claimsOf(h.store.procs.joined())
+		}
+		return err
 	})
 	if err != nil {
 		return err
@@ -243,6 +266,7 @@ func (h *hub) compare() error {
 		}
 	}
 	h.seen = seen
+	h.news.seen(listeners, claims)
 	return nil
 }
 

@@ -30,14 +30,14 @@ func (s *Store) Runs(ctx context.Context, q memory.RunQuery) (*memory.RunPage, e
 	const query = `SELECT run, agent, status, title, reason, wake, want, worker, process, last_seq, created, updated FROM runs
 		WHERE (?1 = '' OR agent = ?1) AND (?2 IS NULL OR status IN (SELECT value FROM json_each(?2)))
 		AND (?3 = '' OR (run >= ?3 AND run < ?3 || char(1114111))) AND (?4 = 0 OR updated < ?5 OR (updated = ?5 AND run > ?6))
-		ORDER BY updated DESC, run LIMIT ?7`
+		AND (?8 IS NULL OR updated < ?8) ORDER BY updated DESC, run LIMIT ?7`
 	page, limit := &memory.RunPage{}, cmp.Or(q.Limit, pageSize)
 	err = s.read("list runs", func(c *conn) error {
 		return c.each(ctx, func(rows *sql.Rows) error {
 			e, err := s.runEntry(rows)
 			page.Runs = append(page.Runs, e)
 			return err
-		}, query, q.Agent, statuses(q.Statuses), q.Prefix, q.After != "", at, id, limit+1)
+		}, query, q.Agent, statuses(q.Statuses), q.Prefix, q.After != "", at, id, limit+1, orNull(ceilMicro(q.Before)))
 	})
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func (s *Store) runEntry(rows *sql.Rows) (e memory.RunEntry, err error) {
 	err = rows.Scan(&e.Run, &e.Index.Agent, &e.Index.Status, &e.Index.Title, &e.Index.Reason, &wake, &want,
 		&worker, &process, &e.Records, &created, &updated)
 	if err != nil {
-		return e, s.unreadable(err, "an entry of the list of runs")
+		return e, s.unreadable(err, "", "an entry of the list of runs")
 	}
 	e.Index.Wake, e.Created, e.Updated = fromNull(wake), fromMicro(created), fromMicro(updated)
 	now := s.Now()
@@ -118,11 +118,11 @@ func (s *Store) askEntry(rows *sql.Rows) (a memory.AskEntry, err error) {
 	var opened, crc int64
 	var due sql.NullInt64
 	if err := rows.Scan(&a.ID, &a.Run, &a.Agent, &a.Kind, &opened, &due, &crc, &a.Data); err != nil {
-		return a, s.unreadable(err, "an ask")
+		return a, s.unreadable(err, "", "an ask")
 	}
 	a.Opened, a.Due = fromMicro(opened), fromNull(due)
 	if crc != askSum(&a) {
-		return a, s.damaged("run %s, the ask %s is not as it was written: its checksum does not fit", a.Run, a.ID)
+		return a, s.damagedRun(a.Run, "the ask %s is not as it was written: its checksum does not fit", a.ID)
 	}
 	return a, nil
 }
@@ -139,4 +139,31 @@ func parseCursor(c string) (at int64, id string, err error) {
 		return 0, "", fmt.Errorf("sqlite: the page %q of a list does not exist; use the Next of the page before", c)
 	}
 	return at, id, nil
+}
+
+// Stats implements [memory.Store]. The runs of a process that has died count as
+// ready when their leases end, or when somebody has looked for runs to claim.
+func (s *Store) Stats(ctx context.Context) (*memory.Stats, error) {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	stats, now := &memory.Stats{Ready: map[string]memory.Ready{}}, s.Now()
+	err = s.read("count", func(c *conn) error {
+		if _, err := c.one("SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM asks)", nil, &stats.Runs, &stats.Asks); err != nil {
+			return err
+		}
+		return c.each(ctx, func(rows *sql.Rows) error {
+			var name string
+			var count, first int64
+			err := rows.Scan(&name, &count, &first)
+			stats.Ready[name] = memory.Ready{Runs: count, Lag: now.Sub(fromMicro(first))}
+			return err
+		}, "SELECT agent, count(*), min(want) FROM runs WHERE want <= ? GROUP BY agent", toMicro(now))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return stats, nil
 }

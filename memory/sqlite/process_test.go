@@ -147,7 +147,7 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 		c.cmd.Wait()
 		s = open(t, path, nil)
 		checkLog(t, s, "r1", acknowledged)
-		if err := s.Check(t.Context()); err != nil {
+		if err := damageOf(t.Context(), s); err != nil {
 			t.Fatal(err)
 		}
 	}

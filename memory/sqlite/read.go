@@ -66,29 +66,38 @@ func (s *Store) log(ctx context.Context, c *conn, r *row, o memory.ReadOptions) 
 		return nil, err
 	}
 	if next != after+1+count {
-		return nil, s.damaged("run %s, record %d is missing; the log has records up to %d", r.run, next, r.last.Seq)
+		return nil, s.damagedRun(r.run, "record %d is missing; the log has records up to %d", next, r.last.Seq)
 	}
 	if n := len(l.Records); n > 0 && next > r.last.Seq && l.Records[n-1].ID != r.last.ID {
-		return nil, s.damaged("run %s, record %d has the id %q; the run's entry says %q", r.run, r.last.Seq, l.Records[n-1].ID, r.last.ID)
+		return nil, s.damagedRun(r.run, "record %d has the id %q; the run's entry says %q", r.last.Seq, l.Records[n-1].ID, r.last.ID)
 	}
 	return l, nil
 }
 
 // record takes the next record, which must be the one with the number seq.
 func (s *Store) record(rows *sql.Rows, r *row, seq int64) (*memory.Record, error) {
+	rec, at, err := s.placed(rows, r)
+	if at > seq {
+		return nil, s.damagedRun(r.run, "record %d is missing; the next one is %d", seq, at)
+	}
+	return rec, err
+}
+
+// placed takes the next record, whatever its number, and says what that is, also
+// when the record is damaged.
+func (s *Store) placed(rows *sql.Rows, r *row) (rec *memory.Record, seq int64, err error) {
 	var place, at, crc int64
-	rec := &memory.Record{Seq: seq}
-	if err := rows.Scan(&place, &rec.ID, &at, &crc, &rec.Data); err != nil {
-		return nil, s.unreadable(err, "run %s, record %d", r.run, seq)
+	rec = &memory.Record{}
+	err = rows.Scan(&place, &rec.ID, &at, &crc, &rec.Data)
+	seq = place - r.first()
+	if err != nil {
+		return nil, seq, s.unreadable(err, r.run, "record %d", seq)
 	}
-	rec.Time = fromMicro(at)
-	if place != r.first()+seq {
-		return nil, s.damaged("run %s, record %d is missing; the next one is %d", r.run, seq, place-r.first())
-	}
+	rec.Seq, rec.Time = seq, fromMicro(at)
 	if crc != recordSum(r.run, rec) {
-		return nil, s.damaged("run %s, record %d is not as it was written: its checksum does not fit", r.run, seq)
+		return nil, seq, s.damagedRun(r.run, "record %d is not as it was written: its checksum does not fit", seq)
 	}
-	return rec, nil
+	return rec, seq, nil
 }
 
 // snapshot sets the log's snapshot, if there is one at or after the number after.
@@ -98,23 +107,14 @@ func (s *Store) snapshot(c *conn, r *row, after int64, l *memory.Log) error {
 	var data []byte
 	found, err := c.one("SELECT seq, id, crc, data FROM snapshots WHERE n = ? AND seq >= ?", []any{r.n, after}, &at.Seq, &at.ID, &crc, &data)
 	if err != nil {
-		return s.unreadable(err, "run %s, snapshot", r.run)
+		return s.unreadable(err, r.run, "the snapshot")
 	}
 	if !found {
 		return nil
 	}
 	if crc != snapshotSum(r.run, at, data) || at.Seq > r.last.Seq {
-		return s.damaged("run %s, the snapshot at record %d is not as it was written; read the log without it", r.run, at.Seq)
+		return s.damagedRun(r.run, "the snapshot at record %d is not as it was written; read the log without it", at.Seq)
 	}
 	l.Snapshot, l.SnapshotAt = blob(data), at
 	return nil
-}
-
-// unreadable is the error of a row whose columns do not have their types,
-// unless SQLite says more.
-func (s *Store) unreadable(err error, format string, args ...any) error {
-	if isDriver(err) {
-		return err
-	}
-	return s.damaged("%s cannot be read (%v)", fmt.Sprintf(format, args...), err)
 }

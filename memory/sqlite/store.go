@@ -149,6 +149,14 @@ func micro(t time.Time) time.Time {
 	return t.UTC().Truncate(time.Microsecond)
 }
 
+// ceilMicro returns the first time that the store can keep and that is not before t.
+func ceilMicro(t time.Time) time.Time {
+	if cut := micro(t); cut.Before(t) {
+		return cut.Add(time.Microsecond)
+	}
+	return t
+}
+
 func toMicro(t time.Time) int64   { return t.UnixMicro() }
 func fromMicro(v int64) time.Time { return time.UnixMicro(v).UTC() }
 
