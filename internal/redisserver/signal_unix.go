@@ -1,0 +1,10 @@
+//go:build unix
+
+package redisserver
+
+import "syscall"
+
+const (
+	sigStop = syscall.SIGSTOP
+	sigCont = syscall.SIGCONT
+)
