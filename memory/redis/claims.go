@@ -1,0 +1,490 @@
+package redis
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/memory"
+)
+
+const (
+	// lookAgain is how often a waiting claim looks although nothing was told, in
+	// case a message was lost.
+	lookAgain = 2 * time.Second
+	// horizon is how far ahead a look sees: it waits for what comes in between.
+	horizon = 10 * time.Second
+	// tooOld is how late a server may serve a claim. One that was stopped for a
+	// while has the claims that were asked before in its queue, and renewals
+	// behind them: it would hand out the runs of workers that are alive.
+	tooOld = 2 * time.Second
+)
+
+// candidate is a run that may be there to be claimed.
+type candidate struct {
+	run   agent.RunID
+	agent string
+	score int64 // when it wants attention, in microseconds
+}
+
+// Claim implements [memory.Store]. A look at the sorted sets of all shards, which
+// writes nothing, finds candidates; a script per shard takes those that are still
+// there to be taken. The longest waiting come first within a shard, and closely
+// over all.
+func (s *Store) Claim(ctx context.Context, r *memory.ClaimRequest) ([]memory.Claim, error) {
+	if r.Lease <= 0 {
+		return nil, fmt.Errorf("redis: a claim with the lease %v; it must be more than 0", r.Lease)
+	}
+	if r.Wait > 0 || r.News != nil {
+		s.hub.listen(ctx)
+	}
+	w := newWaiter(r)
+	if r.Wait > 0 {
+		defer s.hub.wait(w)()
+	}
+	deadline := time.NewTimer(max(r.Wait, 0))
+	defer deadline.Stop()
+	for {
+		if err := s.begin(ctx); err != nil {
+			return nil, err
+		}
+		claims, next, err := s.tryClaim(ctx, r, w)
+		if err != nil {
+			return nil, s.fail(ctx, "claim", err)
+		}
+		if len(claims) > 0 || r.Wait <= 0 {
+			return claims, nil
+		}
+		if w.await(ctx, s.life, deadline.C, next) {
+			return nil, nil
+		}
+	}
+}
+
+// tryClaim takes what can be taken now; next is how long to wait before it is
+// worth to look again.
+func (s *Store) tryClaim(ctx context.Context, r *memory.ClaimRequest, w *waiter) (claims []memory.Claim, _ time.Duration, err error) {
+	now, next := s.Now().UnixMicro(), time.Duration(lookAgain)
+	if told := w.told(now); len(told) > 0 {
+		if claims, err = s.take(ctx, r, told, &next); err != nil || len(claims) > 0 {
+			return claims, 0, err
+		}
+	}
+	found, err := s.look(ctx, r, now)
+	if err != nil {
+		return nil, 0, err
+	}
+	ready := 0
+	for _, c := range found {
+		if c.score > now {
+			next = min(next, time.Duration(c.score-now)*time.Microsecond)
+			break
+		}
+		ready++
+	}
+	claims, err = s.take(ctx, r, found[:ready], &next)
+	return claims, next, err
+}
+
+// look finds candidates, the longest waiting first.
+func (s *Store) look(ctx context.Context, r *memory.ClaimRequest, now int64) ([]candidate, error) {
+	if r.Run != "" {
+		return s.lookAt(ctx, r.Run, r.Suspects)
+	}
+	most := wanted(r)
+	type query struct {
+		agent string
+		cmd   *goredis.ZSliceCmd
+	}
+	var queries []query
+	pipe := s.client.Pipeline()
+	until := &goredis.ZRangeBy{Min: "-inf", Max: strconv.FormatInt(now+horizon.Microseconds(), 10), Count: int64(2*most + 2)}
+	for n := range s.keys.shards {
+		sh := s.keys.shard(n)
+		for _, name := range r.Agents {
+			key := sh.want(name)
+			if r.Suspects {
+				key = sh.suspects(name)
+			}
+			queries = append(queries, query{name, pipe.ZRangeByScoreWithScores(ctx, key, until)})
+		}
+	}
+	if len(queries) == 0 {
+		return nil, nil
+	}
+	_, _ = pipe.Exec(ctx) // each command has its error
+	var found []candidate
+	for _, q := range queries {
+		members, err := q.cmd.Result()
+		if err != nil && !goredis.HasErrorPrefix(err, "WRONGTYPE") { // which check finds, and stops nobody
+			return nil, err
+		}
+		for _, m := range members {
+			id, _ := m.Member.(string)
+			found = append(found, candidate{agent.RunID(id), q.agent, int64(m.Score)})
+		}
+	}
+	slices.SortFunc(found, candidate.before)
+	return slices.Compact(found), nil
+}
+
+func (c candidate) before(o candidate) int {
+	return cmp.Or(cmp.Compare(c.score, o.score), cmp.Compare(c.run, o.run))
+}
+
+// lookAt is look for one run, whatever its agent.
+func (s *Store) lookAt(ctx context.Context, run agent.RunID, suspects bool) ([]candidate, error) {
+	if memory.CheckRun(run) != nil {
+		return nil, nil
+	}
+	sh := s.keys.of(run)
+	name, err := s.client.HGet(ctx, sh.run(run), "agent").Result()
+	if errors.Is(err, goredis.Nil) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	pipe := s.client.Pipeline()
+	scores := []*goredis.FloatCmd{pipe.ZScore(ctx, sh.suspects(name), string(run))}
+	if !suspects {
+		scores = append(scores, pipe.ZScore(ctx, sh.want(name), string(run)))
+	}
+	_, _ = pipe.Exec(ctx) // each command has its error
+	for _, cmd := range scores {
+		score, err := cmd.Result()
+		if err == nil {
+			return []candidate{{run, name, int64(score)}}, nil
+		}
+		if !errors.Is(err, goredis.Nil) {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+// wanted is how many runs are asked for.
+func wanted(r *memory.ClaimRequest) int {
+	if r.Suspects || r.Run != "" {
+		return 1
+	}
+	return max(r.Max, 1)
+}
+
+// take claims of the candidates as many as are wanted and are still there. It
+// lowers next where the server says that one wants attention only later: its
+// clock decides.
+func (s *Store) take(ctx context.Context, r *memory.ClaimRequest, from []candidate, next *time.Duration) (claims []memory.Claim, err error) {
+	most := wanted(r)
+	for len(from) > 0 && len(claims) < most && err == nil {
+		n := min(most-len(claims), len(from))
+		var taken []memory.Claim
+		taken, err = s.takeThese(ctx, r, from[:n], next)
+		claims, from = append(claims, taken...), from[n:]
+	}
+	if len(claims) > 0 {
+		return claims, nil // what could not be asked is asked next time
+	}
+	return nil, err
+}
+
+// takeThese claims the candidates, with one script per shard in one round trip.
+func (s *Store) takeThese(ctx context.Context, r *memory.ClaimRequest, from []candidate, next *time.Duration) ([]memory.Claim, error) {
+	which := "sound"
+	switch {
+	case r.Suspects:
+		which = "suspects"
+	case r.Run != "":
+		which = "any"
+	}
+	groups := s.group(len(from), func(i int) agent.RunID { return from[i].run })
+	tokens := make([]memory.Token, len(from))
+	calls := make([]*call, len(groups))
+	for g, members := range groups {
+		c := &call{script: claimScript, args: []any{
+			r.Worker, r.Lease.Microseconds(), which, flag(r.NoTakeOver), s.Now().Add(tooOld).UnixMicro(), len(members)}}
+		for _, i := range members {
+			tokens[i] = memory.Token(rand.Text())
+			s.address(c, from[i].run, from[i].agent)
+			c.args = append(c.args, string(from[i].run), from[i].agent, string(tokens[i]))
+		}
+		calls[g] = c
+	}
+	sent := time.Now()
+	replies, errs := s.evalAll(ctx, calls)
+	claims := make([]memory.Claim, len(from))
+	for g, members := range groups {
+		if errs[g] != nil {
+			continue
+		}
+		list, ok := replies[g].([]any)
+		if !ok || len(list) < 2 {
+			return nil, errReply
+		}
+		s.clock.tellText(list[0], sent)
+		if list[1] == "old" {
+			errs[g] = fmt.Errorf("the server served the request more than %v late", tooOld)
+			continue
+		}
+		for k, i := range members {
+			reply, _ := list[2+k].([]any)
+			claims[i] = s.taken(r, &from[i], tokens[i], reply)
+			if len(reply) == 2 && reply[0] == "no" {
+				later, _ := strconv.ParseInt(fmt.Sprint(reply[1]), 10, 64)
+				*next = min(*next, time.Duration(later)*time.Microsecond)
+			}
+		}
+	}
+	claims = slices.DeleteFunc(claims, func(c memory.Claim) bool { return c.Run == "" })
+	if len(claims) > 0 {
+		return claims, nil
+	}
+	return nil, errors.Join(errs...)
+}
+
+// taken makes a claim of what the script says of a candidate, if it was taken.
+func (s *Store) taken(r *memory.ClaimRequest, c *candidate, token memory.Token, list []any) memory.Claim {
+	if len(list) != 4 || list[0] != "taken" {
+		return memory.Claim{}
+	}
+	strikes, _ := strconv.Atoi(fmt.Sprint(list[3]))
+	s.claims.add(c.run, &heldClaim{token: token, agent: c.agent, news: r.News})
+	return memory.Claim{Run: c.run, Token: token, Last: position(list[1], list[2]), Strikes: strikes}
+}
+
+func position(seq, id any) memory.Position {
+	n, _ := strconv.ParseInt(fmt.Sprint(seq), 10, 64)
+	text, _ := id.(string)
+	return memory.Position{Seq: n, ID: agent.RecordID(text)}
+}
+
+// address adds the keys of a run that claim, renew and release want.
+func (s *Store) address(c *call, run agent.RunID, name string) {
+	sh := s.keys.of(run)
+	c.keys = append(c.keys, sh.run(run), sh.want(name), sh.suspects(name))
+}
+
+// atOnce is how many runs one script works on at most, so that none takes long.
+const atOnce = 200
+
+// group puts the indexes of runs together that one script may work on.
+func (s *Store) group(n int, run func(int) agent.RunID) [][]int {
+	var groups [][]int
+	open := map[int]int{} // by shard: its last group
+	for i := range n {
+		sh := s.keys.number(run(i))
+		g, ok := open[sh]
+		if !ok || len(groups[g]) == atOnce {
+			g = len(groups)
+			groups = append(groups, nil)
+			open[sh] = g
+		}
+		groups[g] = append(groups[g], i)
+	}
+	return groups
+}
+
+// Renew implements [memory.Store].
+func (s *Store) Renew(ctx context.Context, lease time.Duration, held []memory.Held) ([]memory.Renewal, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	if len(held) == 0 {
+		return nil, s.fail(ctx, "renew", s.client.Time(ctx).Err()) // whether the server answers
+	}
+	renewals := make([]memory.Renewal, len(held))
+	err := s.eachClaim(ctx, "renew", held, func(c *call, h *memory.Held, name string) {
+		if c.script == nil {
+			c.script, c.args = renewScript, []any{lease.Microseconds()}
+		}
+		c.args = append(c.args, string(h.Run), name, string(h.Token))
+	}, func(i int, reply any) {
+		list, _ := reply.([]any)
+		if len(list) != 3 {
+			return
+		}
+		renewals[i] = memory.Renewal{Held: list[0] == "held", Last: position(list[1], list[2])}
+		if !renewals[i].Held {
+			s.claims.forget(held[i].Run, held[i].Token)
+		}
+	})
+	return renewals, err
+}
+
+// Release implements [memory.Store].
+func (s *Store) Release(ctx context.Context, h memory.Held) error {
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	err := s.release(ctx, []memory.Held{h}, false)
+	s.claims.forget(h.Run, h.Token)
+	return err
+}
+
+func (s *Store) release(ctx context.Context, held []memory.Held, void bool) error {
+	return s.eachClaim(ctx, "release", held, func(c *call, h *memory.Held, name string) {
+		if c.script == nil {
+			c.script, c.args = releaseScript, []any{s.hub.publish, s.keys.of(h.Run).news(), flag(void)}
+		}
+		c.args = append(c.args, string(h.Run), name, string(h.Token), strconv.FormatInt(h.Last.Seq, 10), string(h.Last.ID), micros(h.NotBefore))
+	}, func(int, any) {})
+}
+
+// voidAll voids the claims that the process still has.
+func (s *Store) voidAll() error {
+	held := s.claims.all()
+	if len(held) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), tooOld)
+	defer cancel()
+	return s.release(ctx, held, true)
+}
+
+// eachClaim runs scripts over claims, one per shard in one round trip. add adds a
+// claim to a script, told the agent that the run has as far as is known; take
+// takes what the script says of the claim. Where it says that the run has another
+// agent, it is asked again with that.
+func (s *Store) eachClaim(ctx context.Context, what string, held []memory.Held, add func(*call, *memory.Held, string), take func(int, any)) error {
+	names := make([]string, len(held))
+	todo := make([]int, len(held))
+	for i := range held {
+		todo[i], names[i] = i, s.claims.agentOf(held[i].Run)
+	}
+	for len(todo) > 0 {
+		groups := s.group(len(todo), func(k int) agent.RunID { return held[todo[k]].Run })
+		calls := make([]*call, len(groups))
+		for g, members := range groups {
+			calls[g] = &call{}
+			for _, k := range members {
+				h := &held[todo[k]]
+				s.address(calls[g], h.Run, names[todo[k]])
+				add(calls[g], h, names[todo[k]])
+			}
+		}
+		sent := time.Now()
+		replies, errs := s.evalAll(ctx, calls)
+		var again []int
+		for g, members := range groups {
+			if errs[g] != nil {
+				return s.fail(ctx, what, errs[g])
+			}
+			list, ok := replies[g].([]any)
+			if !ok || len(list) != len(members)+1 {
+				return errReply
+			}
+			s.clock.tellText(list[0], sent)
+			for n, k := range members {
+				i := todo[k]
+				if name, other := otherAgent(list[n+1]); other {
+					names[i] = name
+					s.claims.moved(held[i].Run, name)
+					again = append(again, i)
+					continue
+				}
+				take(i, list[n+1])
+			}
+		}
+		todo = again
+	}
+	return nil
+}
+
+func otherAgent(reply any) (name string, other bool) {
+	list, _ := reply.([]any)
+	if len(list) != 2 || list[0] != "agent" {
+		return "", false
+	}
+	name, ok := list[1].(string)
+	return name, ok
+}
+
+// claims are those that this process has, as far as it knows.
+type claims struct {
+	mu   sync.Mutex
+	runs map[agent.RunID]*heldClaim
+}
+
+// heldClaim is one of them.
+type heldClaim struct {
+	token memory.Token
+	agent string // that the run has
+	news  func(agent.RunID)
+}
+
+func newClaims() *claims { return &claims{runs: map[agent.RunID]*heldClaim{}} }
+
+func (c *claims) add(run agent.RunID, h *heldClaim) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.runs[run] = h
+}
+
+// forget drops a claim; an empty token is any.
+func (c *claims) forget(run agent.RunID, token memory.Token) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if h := c.runs[run]; h != nil && (token == "" || h.token == token) {
+		delete(c.runs, run)
+	}
+}
+
+func (c *claims) agentOf(run agent.RunID) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if h := c.runs[run]; h != nil {
+		return h.agent
+	}
+	return ""
+}
+
+func (c *claims) moved(run agent.RunID, name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if h := c.runs[run]; h != nil {
+		h.agent = name
+	}
+}
+
+// committed notes the agent that a run has after a commit of this process.
+func (c *claims) committed(m *memory.Commit) {
+	if m.Claim != "" {
+		c.moved(m.Run, m.Index.Agent)
+	}
+}
+
+// news tells whoever holds the run.
+func (c *claims) news(run agent.RunID) {
+	c.mu.Lock()
+	h := c.runs[run]
+	c.mu.Unlock()
+	if h != nil && h.news != nil {
+		h.news(run)
+	}
+}
+
+// newsAll tells of all runs, after messages may have been lost.
+func (c *claims) newsAll() {
+	for _, h := range c.all() {
+		c.news(h.Run)
+	}
+}
+
+func (c *claims) all() []memory.Held {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	held := make([]memory.Held, 0, len(c.runs))
+	for run, h := range c.runs {
+		held = append(held, memory.Held{Run: run, Token: h.token})
+	}
+	return held
+}

@@ -1,0 +1,210 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/memory"
+)
+
+// Commit implements [memory.Store].
+func (s *Store) Commit(ctx context.Context, c *memory.Commit) error {
+	if err := c.Check(); err != nil {
+		return err
+	}
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	args, err := s.commitArgs(c)
+	if err != nil {
+		return err
+	}
+	call := &call{script: commitScript, keys: s.commitKeys(c, ""), args: args}
+	for {
+		reply, err := s.tryCommit(ctx, c, call)
+		if err != nil {
+			return s.fail(ctx, where("commit to", c.Run), err)
+		}
+		before, err := s.verdict(c, reply)
+		if before == "" {
+			return err
+		}
+		call.keys = s.commitKeys(c, before) // the run is another agent's until now
+	}
+}
+
+// tryCommit runs the script, and waits for replicas or the disk where that is
+// asked for.
+func (s *Store) tryCommit(ctx context.Context, c *memory.Commit, call *call) (any, error) {
+	sent := time.Now()
+	var reply any
+	var err error
+	if c.Acts && s.waits() {
+		reply, err = s.evalAndWait(ctx, call)
+	} else {
+		reply, err = s.batchOf(c.Run).eval(ctx, call)
+	}
+	if list, ok := reply.([]any); ok && len(list) > 0 {
+		s.clock.tellText(list[0], sent)
+	}
+	return reply, err
+}
+
+// batchOf returns the batch that a run's commits go with.
+func (s *Store) batchOf(run agent.RunID) *batch {
+	if len(s.batches) == 1 {
+		return s.batches[0]
+	}
+	return s.batches[s.keys.number(run)]
+}
+
+func (s *Store) commitKeys(c *memory.Commit, before string) []string {
+	sh := s.keys.of(c.Run)
+	keys := []string{
+		sh.run(c.Run), sh.log(c.Run), sh.snap(c.Run), sh.asks(c.Run), sh.runs(), sh.inbox(), sh.erased(), sh.agents(),
+		sh.want(c.Index.Agent), sh.suspects(c.Index.Agent),
+	}
+	if before != "" {
+		keys = append(keys, sh.want(before), sh.suspects(before))
+	}
+	return keys
+}
+
+// commitArgs encodes a commit as lua/commit.lua wants it.
+func (s *Store) commitArgs(c *memory.Commit) ([]any, error) {
+	sh, last := s.keys.of(c.Run), c.Last()
+	args := make([]any, 0, 21+len(c.Records)+3*len(c.Opened)+len(c.Closed))
+	args = append(args,
+		string(c.Run), c.Base.Seq, string(c.Base.ID), string(c.Claim), s.hub.publish, sh.news(), sh.watch(c.Run),
+		c.Index.Agent, string(c.Index.Status), c.Index.Title, c.Index.Reason, micros(c.Index.Wake), flag(c.Progress))
+	if c.Snapshot != nil {
+		args = append(args, encodeSnapshot(last, c.Snapshot))
+	} else {
+		args = append(args, "")
+	}
+	args = append(args, len(c.Records), len(c.Opened), len(c.Closed))
+	if n := len(c.Records); n > 0 {
+		args = append(args, c.Records[0].Time.UnixMicro(), c.Records[n-1].Time.UnixMicro(), string(last.ID))
+	} else {
+		args = append(args, "", "", "")
+	}
+	args = append(args, flag(c.Acts && s.waits()))
+	for i := range c.Records {
+		args = append(args, encodeRecord(&c.Records[i]))
+	}
+	for i := range c.Opened {
+		a := &c.Opened[i]
+		score := micros(a.Opened)
+		if score == "" {
+			score = "0"
+		}
+		args = append(args, string(a.ID), score, encodeAsk(a))
+	}
+	for _, id := range c.Closed {
+		args = append(args, string(id))
+	}
+	return args, nil
+}
+
+func flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return ""
+}
+
+// verdict is what a commit's reply means. If before is not empty, the keys of
+// that agent are wanted, too.
+func (s *Store) verdict(c *memory.Commit, reply any) (before string, err error) {
+	list, ok := reply.([]any)
+	if !ok || len(list) < 2 {
+		return "", errReply
+	}
+	text := func(i int) string {
+		if i < len(list) {
+			t, _ := list[i].(string)
+			return t
+		}
+		return ""
+	}
+	switch text(1) {
+	case "ok", "done":
+		s.claims.committed(c)
+		return "", nil
+	case "conflict":
+		return "", fmt.Errorf("redis: commit to run %s on record %d %q, but the log ends with %s %q: %w", c.Run, c.Base.Seq, c.Base.ID, text(2), text(3), memory.ErrConflict)
+	case "lost":
+		return "", fmt.Errorf("redis: commit to run %s: %w", c.Run, memory.ErrClaimLost)
+	case "erased":
+		return "", fmt.Errorf("redis: commit to run %s: %w", c.Run, memory.ErrErased)
+	case "corrupt":
+		return "", damaged(c.Run, "%s", text(2))
+	case "agent":
+		return text(2), nil
+	}
+	return "", errReply
+}
+
+// waits reports whether anything is to be waited for after a commit that Acts.
+func (s *Store) waits() bool { return s.opts.Replicas > 0 || s.opts.Fsync }
+
+// evalAndWait runs a script, and waits on the same connection until what it wrote
+// is where the options want it.
+func (s *Store) evalAndWait(ctx context.Context, c *call) (any, error) {
+	node, err := s.node(ctx, c.keys[0])
+	if err != nil {
+		return nil, err
+	}
+	for _, known := range []bool{true, false} {
+		pipe := node.Pipeline()
+		var cmd, wait *goredis.Cmd
+		if known {
+			cmd = pipe.EvalSha(ctx, c.script.sha, c.keys, c.args...)
+		} else {
+			cmd = pipe.Eval(ctx, c.script.source, c.keys, c.args...)
+		}
+		timeout := s.opts.WaitTimeout.Milliseconds()
+		if s.opts.Fsync {
+			wait = pipe.Do(ctx, "WAITAOF", 1, s.opts.Replicas, timeout)
+		} else {
+			wait = pipe.Do(ctx, "WAIT", s.opts.Replicas, timeout)
+		}
+		_, _ = pipe.Exec(ctx) // each command has its error
+		reply, err := cmd.Result()
+		if known && err != nil && goredis.HasErrorPrefix(err, "NOSCRIPT") {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return reply, s.waited(wait)
+	}
+	return nil, errReply
+}
+
+// waited reports what is missing.
+func (s *Store) waited(cmd *goredis.Cmd) error {
+	v, err := cmd.Result()
+	if err != nil {
+		return err
+	}
+	var local, replicas int64
+	switch v := v.(type) {
+	case int64:
+		replicas = v
+	case []any:
+		if len(v) == 2 {
+			local, _ = v[0].(int64)
+			replicas, _ = v[1].(int64)
+		}
+	}
+	if replicas < int64(s.opts.Replicas) || s.opts.Fsync && local < 1 {
+		return fmt.Errorf("after %v only %s replicas have it, and %d are to have it before anything happens on its strength", s.opts.WaitTimeout, strconv.FormatInt(replicas, 10), s.opts.Replicas)
+	}
+	return nil
+}

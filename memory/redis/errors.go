@@ -1,0 +1,39 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/memory"
+)
+
+// fail gives an error of the client or the server its meaning in the contract,
+// and says what was being done.
+func (s *Store) fail(ctx context.Context, what string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case s.life.Err() != nil:
+		return s.closed()
+	case ctx.Err() != nil:
+		return fmt.Errorf("redis: %s: %w", what, ctx.Err())
+	case goredis.HasErrorPrefix(err, "OOM"):
+		return fmt.Errorf("redis: %s: the server has no memory left; nothing was changed, raise its maxmemory and try again: %w (%v)", what, memory.ErrFull, err)
+	case goredis.HasErrorPrefix(err, "WRONGTYPE"):
+		return fmt.Errorf("redis: %s: a key of ours holds something else; fermata store check finds it: %w (%v)", what, memory.ErrCorrupt, err)
+	case goredis.HasErrorPrefix(err, "NOPERM"):
+		return fmt.Errorf("redis: %s: the user may not do this; docs/redis.md lists the commands and keys that are needed: %w", what, err)
+	}
+	return fmt.Errorf("redis: %s: %w", what, err)
+}
+
+// damaged is the error of something that is not as it was written.
+func damaged(run agent.RunID, format string, args ...any) error {
+	return fmt.Errorf("redis: run %s: %s: %w", run, fmt.Sprintf(format, args...), memory.ErrCorrupt)
+}
+
+var errReply = errors.New("redis: a script gave a reply of another form; is there another program's script, or a proxy that changes replies?")
