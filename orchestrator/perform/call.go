@@ -27,13 +27,14 @@ type outcome struct {
 	err     error
 }
 
-// Call makes one attempt of a call and returns what came of it, or nil if ctx
-// ended and the call may simply be made again. If the tool does not return when
-// its time is up, late is called when it says whether it has acted.
-func (p *Performer) Call(ctx context.Context, t *Task, late func(run.Event)) run.Event {
+// Call makes one attempt of a call and gives what came of it. If the tool does
+// not return when its time is up, late is called when it says whether it has
+// acted.
+func (p *Performer) Call(ctx context.Context, t *Task, give, late func(run.Event)) {
 	tool, err := p.check(t)
 	if err != nil {
-		return &run.CallFailed{Action: t.Info.Action, Attempt: t.Info.Attempt, Error: err.Error(), NotDone: true}
+		give(&run.CallFailed{Action: t.Info.Action, Attempt: t.Info.Attempt, Error: err.Error(), NotDone: true})
+		return
 	}
 	left := t.Action.Timeout
 	if !t.Deadline.IsZero() {
@@ -41,33 +42,16 @@ func (p *Performer) Call(ctx context.Context, t *Task, late func(run.Event)) run
 	}
 	timed, cancel := context.WithTimeoutCause(agent.WithCall(ctx, t.Info), left,
 		fmt.Errorf("the tool %s did not return within its time-out of %s", tool.Name, t.Action.Timeout))
-	done := make(chan outcome, 1)
-	go func() {
-		defer cancel()
-		out := outcome{err: errExit}
-		defer func() { done <- out }()
-		out = invoke(timed, tool.Call, t.Args)
-	}()
-	select {
-	case out := <-done:
-		return p.told(ctx, timed, t, tool, out)
-	case <-timed.Done():
-	}
-	grace := time.NewTimer(stopGrace)
-	defer grace.Stop()
-	select {
-	case out := <-done:
-		return p.told(ctx, timed, t, tool, out)
-	case <-grace.C:
-	}
-	go func() {
-		if out := <-done; out.err == nil || agent.IsNotDone(out.err) {
-			if e := p.told(ctx, timed, t, tool, out); e != nil {
+	defer cancel()
+	attend(timed,
+		func() run.Event { return p.told(ctx, timed, t, tool, invoke(timed, tool.Call, t.Args)) },
+		func(err error) run.Event { return p.told(ctx, timed, t, tool, outcome{err: err}) },
+		give,
+		func(e run.Event) {
+			if failed, ok := e.(*run.CallFailed); !ok || failed.NotDone {
 				late(e)
 			}
-		}
-	}()
-	return p.told(ctx, timed, t, tool, outcome{err: context.Cause(timed)})
+		})
 }
 
 // check says why a call cannot be made; it has then not taken place.
@@ -159,17 +143,23 @@ const (
 	lookupMaxWait = time.Minute
 )
 
-// Lookup asks the tool what became of a begun call. It returns nil if ctx ended.
-func (p *Performer) Lookup(ctx context.Context, t *Task, try int) run.Event {
-	var out outcome
+// Lookup asks the tool what became of a begun call.
+func (p *Performer) Lookup(ctx context.Context, t *Task, try int, give func(run.Event)) {
 	tool := p.Tool(t.Action.Name)
 	if tool == nil || tool.Reconcile == nil {
-		out.err = fmt.Errorf("agent %s has no way any more to look up what became of a call of %q", p.Agent.Name, t.Action.Name)
-	} else {
-		timed, cancel := context.WithTimeout(agent.WithCall(ctx, t.Info), t.Action.Timeout)
-		defer cancel()
-		out.content, out.stack, out.err = attend(timed, func() (json.RawMessage, error) { return tool.Reconcile(timed, t.Args) })
+		give(p.found(ctx, t, try, outcome{err: fmt.Errorf("agent %s has no way any more to look up what became of a call of %q", p.Agent.Name, t.Action.Name)}))
+		return
 	}
+	timed, cancel := context.WithTimeout(agent.WithCall(ctx, t.Info), t.Action.Timeout)
+	defer cancel()
+	attend(timed,
+		func() run.Event { return p.found(ctx, t, try, invoke(timed, tool.Reconcile, t.Args)) },
+		func(err error) run.Event { return p.found(ctx, t, try, outcome{err: err}) },
+		give, nil)
+}
+
+// found turns what a look-up gave into an event.
+func (p *Performer) found(ctx context.Context, t *Task, try int, out outcome) run.Event {
 	switch {
 	case ctx.Err() != nil:
 		return nil

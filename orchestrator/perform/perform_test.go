@@ -41,6 +41,21 @@ func task(effect agent.Effect) *perform.Task {
 
 func nobody(run.Event) {}
 
+// given does a job in a goroutine of its own and returns what it gives.
+func given(job func(give func(run.Event))) run.Event {
+	events := make(chan run.Event)
+	go job(func(e run.Event) { events <- e })
+	return <-events
+}
+
+func call(p *perform.Performer, c ctx, k *perform.Task, late func(run.Event)) run.Event {
+	return given(func(give func(run.Event)) { p.Call(c, k, give, late) })
+}
+
+func lookup(p *perform.Performer, c ctx, k *perform.Task, try int) run.Event {
+	return given(func(give func(run.Event)) { p.Lookup(c, k, try, give) })
+}
+
 // failed checks that an event is a failed call.
 func failed(t *testing.T, e run.Event) *run.CallFailed {
 	t.Helper()
@@ -65,14 +80,14 @@ func TestCallThatIsNotMade(t *testing.T) {
 		p := performer(&agent.Tool{Call: func(ctx, raw) (raw, error) { made = true; return nil, nil }}, nil)
 		k := task(agent.Once)
 		change(k)
-		if e := failed(t, p.Call(t.Context(), k, nobody)); made || !e.NotDone || !strings.Contains(e.Error, want) {
+		if e := failed(t, call(p, t.Context(), k, nobody)); made || !e.NotDone || !strings.Contains(e.Error, want) {
 			t.Errorf("got %+v, made %v, want one that is not done: %s", e, made, want)
 		}
 	}
 	k := task(agent.Once)
 	k.Args, k.Digest = raw(`{"b": 2, "a": 1}`), run.Digest(raw(`{"a":1,"b":2}`))
 	p := performer(&agent.Tool{Call: func(_ ctx, args raw) (raw, error) { return args, nil }}, nil)
-	if e, ok := p.Call(t.Context(), k, nobody).(*run.Returned); !ok || string(e.Content) != string(k.Args) {
+	if e, ok := call(p, t.Context(), k, nobody).(*run.Returned); !ok || string(e.Content) != string(k.Args) {
 		t.Errorf("arguments that were approved in another spelling: got %#v", e)
 	}
 }
@@ -96,7 +111,7 @@ func TestWaits(t *testing.T) {
 		for range 100 {
 			k := task(agent.Idempotent)
 			k.Info.Attempt, k.Action.Backoff, k.Action.MaxWait = c.attempt, 10*time.Second, time.Minute
-			e, ok := p.Call(t.Context(), k, nobody).(*run.CallFailed)
+			e, ok := call(p, t.Context(), k, nobody).(*run.CallFailed)
 			if !ok || e.Again != (c.attempt < 10) || e.Wait < c.min || e.Wait > c.max {
 				t.Fatalf("after attempt %d got %+v, want a wait of %s to %s", c.attempt, e, c.min, c.max)
 			}
@@ -126,7 +141,7 @@ func TestCallThatIsStopped(t *testing.T) {
 				p := performer(&agent.Tool{Call: c.call}, nil)
 				stopped, stop := context.WithCancelCause(t.Context())
 				time.AfterFunc(time.Second, func() { stop(perform.ErrStopped) })
-				e := p.Call(stopped, task(c.effect), nobody)
+				e := call(p, stopped, task(c.effect), nobody)
 				if (e == nil) != (c.kind == "") || e != nil && run.KindOf(e) != c.kind {
 					t.Fatalf("got %#v, want %q", e, c.kind)
 				}
@@ -152,7 +167,7 @@ func TestCallThatComesLate(t *testing.T) {
 				k := task(agent.Once)
 				k.Deadline = time.Now().Add(10 * time.Second)
 				began := time.Now()
-				e := failed(t, p.Call(t.Context(), k, func(e run.Event) { late = append(late, e) }))
+				e := failed(t, call(p, t.Context(), k, func(e run.Event) { late = append(late, e) }))
 				if took := time.Since(began); took != 11*time.Second || e.NotDone || !strings.Contains(e.Error, "did not return within its time-out") {
 					t.Errorf("after %s got %+v", took, e)
 				}
@@ -171,7 +186,7 @@ func TestLargeResult(t *testing.T) {
 	big := agent.JSONText(strings.Repeat("x", 100<<10))
 	p := performer(&agent.Tool{Call: func(ctx, raw) (raw, error) { return big, nil }}, nil)
 	p.PutBlob = func(ctx, agent.RunID, []byte) (string, error) { return "", errors.New("no room") }
-	if e := p.Call(t.Context(), task(agent.Once), nobody).(*run.Returned); string(e.Content) != string(big) || e.Blob != "" {
+	if e := call(p, t.Context(), task(agent.Once), nobody).(*run.Returned); string(e.Content) != string(big) || e.Blob != "" {
 		t.Errorf("the result has %d bytes and the blob %q", len(e.Content), e.Blob)
 	}
 	p.PutBlob = func(_ ctx, id agent.RunID, data []byte) (string, error) {
@@ -180,7 +195,7 @@ func TestLargeResult(t *testing.T) {
 		}
 		return "hash", nil
 	}
-	if e := p.Call(t.Context(), task(agent.Once), nobody).(*run.Returned); len(e.Content) > 20<<10 || e.Blob != "hash" || !json.Valid(e.Content) {
+	if e := call(p, t.Context(), task(agent.Once), nobody).(*run.Returned); len(e.Content) > 20<<10 || e.Blob != "hash" || !json.Valid(e.Content) {
 		t.Errorf("the preview has %d bytes and the blob %q", len(e.Content), e.Blob)
 	}
 }
@@ -201,7 +216,7 @@ func TestLookup(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := performer(&agent.Tool{Reconcile: c.reconcile}, nil)
-				e := p.Lookup(t.Context(), task(agent.Once), 3)
+				e := lookup(p, t.Context(), task(agent.Once), 3)
 				var wait time.Duration
 				switch e := e.(type) {
 				case *run.Returned:
@@ -228,13 +243,15 @@ func TestLookup(t *testing.T) {
 	stopped, stop := context.WithCancel(t.Context())
 	stop()
 	p := performer(&agent.Tool{Reconcile: func(ctx, raw) (raw, error) { return nil, errors.New("x") }}, nil)
-	if e := p.Lookup(stopped, task(agent.Once), 1); e != nil {
+	if e := lookup(p, stopped, task(agent.Once), 1); e != nil {
 		t.Errorf("a look-up that was stopped gave %#v", e)
 	}
 }
 
 func plan(p *perform.Performer, c ctx) run.Event {
-	return p.Plan(c, &agent.View{Run: "r1", Agent: "desk"}, run.Job{Kind: run.JobPlan, Slot: 7, Attempt: 3}, 9, "e9", func(agent.Delta) {})
+	return given(func(give func(run.Event)) {
+		p.Plan(c, &agent.View{Run: "r1", Agent: "desk"}, run.Job{Kind: run.JobPlan, Slot: 7, Attempt: 3}, 9, "e9", func(agent.Delta) {}, give)
+	})
 }
 
 func TestPlan(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/sourcegraph/conc/panics"
@@ -20,7 +21,10 @@ import (
 var ErrStopped = errors.New("the job was stopped")
 
 // A Performer does the jobs of one agent's runs. It is safe for use by many
-// goroutines.
+// goroutines. Each job wants a goroutine of its own, in which foreign code runs,
+// and calls give exactly once with what came of it: the goroutine may then go on
+// for as long as that code does not return. Nil is given for a job that was
+// stopped and may simply be done again.
 type Performer struct {
 	Agent    *agent.Agent
 	Validate run.Validate
@@ -71,33 +75,35 @@ const stopGrace = time.Second
 // errExit is the error of foreign code that ends its goroutine.
 var errExit = errors.New("it ended its own goroutine (runtime.Goexit), as FailNow does in a test")
 
-// attend calls f, contains its panics, and gives it up when ctx has ended and it
-// does not return.
-func attend[T any](ctx context.Context, f func() (T, error)) (v T, stack string, err error) {
-	type result struct {
-		v     T
-		stack string
-		err   error
-	}
-	done := make(chan result, 1)
-	go func() {
-		r := result{err: errExit}
-		defer func() { done <- r }()
-		r.stack, r.err = contain(func() (err error) { r.v, err = f(); return err })
+// attend does a job that runs foreign code, in the caller's goroutine, and gives
+// what came of it, once. When ctx has ended and do has not returned stopGrace
+// later, what failed makes of the reason is given in its stead, and what do
+// returns after all goes to late, if that is not nil. do contains its panics.
+func attend(ctx context.Context, do func() run.Event, failed func(error) run.Event, give, late func(run.Event)) {
+	var given atomic.Bool
+	stop := context.AfterFunc(ctx, func() {
+		time.AfterFunc(stopGrace, func() {
+			if given.CompareAndSwap(false, true) {
+				give(failed(context.Cause(ctx)))
+			}
+		})
+	})
+	returned := false
+	var e run.Event
+	defer func() {
+		stop()
+		if !returned {
+			e = failed(errExit)
+		}
+		switch {
+		case given.CompareAndSwap(false, true):
+			give(e)
+		case e != nil && late != nil:
+			late(e)
+		}
 	}()
-	select {
-	case r := <-done:
-		return r.v, r.stack, r.err
-	case <-ctx.Done():
-	}
-	grace := time.NewTimer(stopGrace)
-	defer grace.Stop()
-	select {
-	case r := <-done:
-		return r.v, r.stack, r.err
-	case <-grace.C:
-		return v, "", context.Cause(ctx)
-	}
+	e = do()
+	returned = true
 }
 
 // backoff returns how long to wait after the n-th failed attempt in a row: base

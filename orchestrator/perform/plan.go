@@ -26,51 +26,64 @@ const (
 )
 
 // think is attend for a planner's own code, which has planTimeout.
-func think[T any](ctx context.Context, f func(context.Context) (T, error)) (v T, stack string, err error) {
+func (p *Performer) think(ctx context.Context, j run.Job, do func(context.Context) run.Event, give func(run.Event)) {
 	timed, cancel := context.WithTimeoutCause(ctx, planTimeout, agent.Transient(fmt.Errorf("the planner did not answer within %s", planTimeout), 0))
 	defer cancel()
-	v, stack, err = attend(timed, func() (T, error) { return f(timed) })
-	if err != nil && timed.Err() != nil && ctx.Err() == nil {
-		err = context.Cause(timed)
+	failed := func(err error) run.Event { return p.planFailed(ctx, j, "", err) }
+	attend(timed, func() run.Event { return do(timed) }, failed, give, nil)
+}
+
+// reason is an error of a planner's code as it is recorded: that of its time, if
+// that was up.
+func reason(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
-	return v, stack, err
+	return err
 }
 
 // Begin prepares a turn: the agent's terms, and the instructions if they differ
 // from the ones before.
-func (p *Performer) Begin(ctx context.Context, v *agent.View, j run.Job) run.Event {
+func (p *Performer) Begin(ctx context.Context, v *agent.View, j run.Job, give func(run.Event)) {
 	began := &run.TurnBegan{Slot: j.Slot, Terms: run.TermsOf(p.Agent)}
 	b, ok := p.Agent.Planner.(agent.Briefer)
 	if !ok {
+		give(began)
+		return
+	}
+	p.think(ctx, j, func(timed context.Context) run.Event {
+		var text string
+		stack, err := contain(func() (err error) { text, err = b.Brief(timed, v); return err })
+		if err != nil {
+			return p.planFailed(ctx, j, stack, fmt.Errorf("the instructions of agent %s cannot be made: %w", p.Agent.Name, reason(timed, err)))
+		}
+		if text != v.Instructions {
+			began.Instructions = &text
+		}
 		return began
-	}
-	text, stack, err := think(ctx, func(ctx context.Context) (string, error) { return b.Brief(ctx, v) })
-	if err != nil {
-		return p.planFailed(ctx, j, stack, fmt.Errorf("the instructions of agent %s cannot be made: %w", p.Agent.Name, err))
-	}
-	if text != v.Instructions {
-		began.Instructions = &text
-	}
-	return began
+	}, give)
 }
 
 // Plan asks the planner and admits its move. The basis is the last record that
-// v shows. It returns nil if ctx ended.
-func (p *Performer) Plan(ctx context.Context, v *agent.View, j run.Job, basis int64, basisID agent.RecordID, emit func(agent.Delta)) run.Event {
+// v shows.
+func (p *Performer) Plan(ctx context.Context, v *agent.View, j run.Job, basis int64, basisID agent.RecordID, emit func(agent.Delta), give func(run.Event)) {
 	shown := *v
 	shown.Tools = p.Agent.Tools
-	move, stack, err := think(ctx, func(ctx context.Context) (*agent.Move, error) { return p.Agent.Planner.Plan(ctx, &shown, emit) })
-	if err != nil {
-		return p.planFailed(ctx, j, stack, err)
-	}
-	desk := &run.Desk{Tools: p.Agent.Tools, Validate: p.Validate, Check: p.Check, NeedsApproval: func(t *agent.Tool, args json.RawMessage) string {
-		return p.needsApproval(ctx, t, v, args)
-	}}
-	moved, err := run.Admit(v, basis, basisID, move, desk)
-	if err != nil {
-		return p.planFailed(ctx, j, "", err)
-	}
-	return moved
+	p.think(ctx, j, func(timed context.Context) run.Event {
+		var move *agent.Move
+		stack, err := contain(func() (err error) { move, err = p.Agent.Planner.Plan(timed, &shown, emit); return err })
+		if err != nil {
+			return p.planFailed(ctx, j, stack, reason(timed, err))
+		}
+		desk := &run.Desk{Tools: p.Agent.Tools, Validate: p.Validate, Check: p.Check, NeedsApproval: func(t *agent.Tool, args json.RawMessage) string {
+			return p.needsApproval(timed, t, v, args)
+		}}
+		moved, err := run.Admit(v, basis, basisID, move, desk)
+		if err != nil {
+			return p.planFailed(ctx, j, "", err)
+		}
+		return moved
+	}, give)
 }
 
 // planFailed makes the event of a failed attempt, or nil if it was stopped.
@@ -92,13 +105,32 @@ func (p *Performer) planFailed(ctx context.Context, j run.Job, stack string, err
 // needsApproval asks the tool's rule. One that fails leaves the decision to a
 // person.
 func (p *Performer) needsApproval(ctx context.Context, t *agent.Tool, v *agent.View, args json.RawMessage) string {
+	if t.Approve == nil {
+		return ""
+	}
 	ctx, cancel := context.WithTimeout(ctx, ruleTimeout)
 	defer cancel()
-	reason, _, err := attend(ctx, func() (string, error) {
-		return t.Approve(ctx, agent.CallInfo{Run: v.Run, Agent: v.Agent, User: v.User, Meta: v.Meta}, args)
-	})
-	if err != nil {
-		return "its approval rule failed (" + clip(err.Error(), 200) + "), so a person decides"
+	type answer struct {
+		reason string
+		err    error
 	}
-	return reason
+	done := make(chan answer, 1)
+	go func() {
+		a := answer{err: errExit}
+		defer func() { done <- a }()
+		_, a.err = contain(func() (err error) {
+			a.reason, err = t.Approve(ctx, agent.CallInfo{Run: v.Run, Agent: v.Agent, User: v.User, Meta: v.Meta}, args)
+			return err
+		})
+	}()
+	var a answer
+	select {
+	case a = <-done:
+	case <-ctx.Done():
+		a.err = context.Cause(ctx)
+	}
+	if a.err != nil {
+		return "its approval rule failed (" + clip(a.err.Error(), 200) + "), so a person decides"
+	}
+	return a.reason
 }

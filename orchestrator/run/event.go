@@ -24,7 +24,8 @@ type (
 		User  agent.User        `json:"user,omitzero"`
 		Meta  map[string]string `json:"meta,omitempty"`
 		Key   string            `json:"key,omitempty"`
-		Bare  bool              `json:"bare,omitempty"` // no message follows: the planner is asked at once
+		Bare  bool              `json:"bare,omitempty"`  // no message follows: the planner is asked at once
+		Trace string            `json:"trace,omitempty"` // of a bare start: as in Messaged
 	}
 
 	// Messaged says that the user wrote.
@@ -32,6 +33,7 @@ type (
 		Message agent.Message `json:"message"`
 		By      agent.User    `json:"by,omitzero"`
 		Key     string        `json:"key,omitempty"`
+		Trace   string        `json:"trace,omitempty"` // W3C traceparent of who sent it; it does not tell messages apart
 	}
 
 	// Answered says that a person answered an ask.
@@ -71,6 +73,7 @@ type (
 		Slot         int64   `json:"slot"`
 		Terms        Terms   `json:"terms"`
 		Instructions *string `json:"instructions,omitempty"` // nil: as in the turn before
+		Trace        string  `json:"trace,omitempty"`        // W3C traceparent of the turn's span; "" if it has none
 	}
 
 	// Moved records a planner's admitted move, before anything of it is done.
@@ -225,7 +228,9 @@ type envelope struct {
 // wherever JSON lets them.
 func Encode(e Event) ([]byte, error) {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, `{"v":%d,"kind":%q,"event":`, Version, e.kind())
+	b.Write(head)
+	b.WriteString(e.kind())
+	b.WriteString(`","event":`)
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(e); err != nil {
@@ -238,6 +243,11 @@ func Encode(e Event) ([]byte, error) {
 
 // Decode reads an event as stored. It refuses what a newer version wrote.
 func Decode(data []byte) (Event, error) {
+	if e, event := fromHead(data); e != nil {
+		if e, err := decodeInto(e, event); err == nil {
+			return e, nil
+		}
+	}
 	var env envelope
 	if err := json.Unmarshal(data, &env); err != nil {
 		return nil, fmt.Errorf("run: a record is not an event: %w", err)
@@ -249,12 +259,32 @@ func Decode(data []byte) (Event, error) {
 	if empty == nil {
 		return nil, fmt.Errorf("run: a record has the kind %q, which this program does not know: use a newer program", env.Kind)
 	}
-	e := empty()
-	if err := json.Unmarshal(env.Event, e); err != nil {
-		return nil, fmt.Errorf("run: a record of kind %s has another form than expected: %w", env.Kind, err)
+	return decodeInto(empty(), env.Event)
+}
+
+func decodeInto(e Event, event []byte) (Event, error) {
+	if err := json.Unmarshal(event, e); err != nil {
+		return nil, fmt.Errorf("run: a record of kind %s has another form than expected: %w", e.kind(), err)
 	}
 	return e, nil
 }
+
+// fromHead finds the event in an envelope that is as Encode writes it, without
+// reading the whole twice; nil if it is of another form.
+func fromHead(data []byte) (e Event, event []byte) {
+	rest, ok := bytes.CutPrefix(data, head)
+	if !ok {
+		return nil, nil
+	}
+	kind, rest, ok := bytes.Cut(rest, []byte(`","event":`))
+	if empty := kinds[string(kind)]; ok && empty != nil && len(rest) > 0 && rest[len(rest)-1] == '}' {
+		return empty(), rest[:len(rest)-1]
+	}
+	return nil, nil
+}
+
+// head is how each envelope of Version begins.
+var head = fmt.Appendf(nil, `{"v":%d,"kind":"`, Version)
 
 // Record is one record of a run's log: an event, its place, its id and its
 // time by the store's clock.

@@ -14,7 +14,7 @@ func (s *State) started(r *Record, e *Started) {
 	}
 	s.Agent, s.User, s.Meta, s.Created = e.Agent, e.User, e.Meta, s.Time
 	if e.Bare {
-		s.news(r, News{Kind: "start"})
+		s.news(r, News{Kind: "start", Trace: e.Trace})
 	}
 }
 
@@ -24,7 +24,7 @@ func (s *State) messaged(r *Record, e *Messaged) {
 	}
 	s.see(e.Key, keyOf(e))
 	if s.Title == "" {
-		s.Title = cut(e.Message.Text(), 80)
+		s.Title = cut(e.Message.Text(), maxTitle)
 	}
 	if s.Terms.OnMessage == agent.Interrupt && s.Turn.Open {
 		s.withdrawAll(r, agent.Superseded)
@@ -38,7 +38,7 @@ func (s *State) messaged(r *Record, e *Messaged) {
 	s.unstick(r)
 	m := e.Message
 	m.Role, m.ID = agent.RoleUser, string(r.ID)
-	s.news(r, News{Kind: "message", Message: &m})
+	s.news(r, News{Kind: "message", Message: &m, Trace: e.Trace})
 }
 
 func (s *State) signaled(r *Record, e *Signaled) {
@@ -102,6 +102,10 @@ func (s *State) see(key, what string) {
 	}
 	s.Seen[key] = what
 }
+
+// maxTitle is how many bytes of the first message a run's title has: with the
+// ellipsis 64, up to which Redis keeps a field of a hash in little room.
+const maxTitle = 61
 
 // cut shortens s to one line of at most n bytes.
 func cut(s string, n int) string {

@@ -333,8 +333,13 @@ func inputKey(e Event) string {
 
 // keyOf returns what an idempotency key stands for: the kind of input and a
 // hash of its content. JSON in it counts as Marshal spells it, which is the same
-// before it is stored and after.
+// before it is stored and after. Who repeats a message does so in another span.
 func keyOf(e Event) string {
+	if m, ok := e.(*Messaged); ok && m.Trace != "" {
+		untraced := *m
+		untraced.Trace = ""
+		e = &untraced
+	}
 	b, err := json.Marshal(e)
 	if err != nil {
 		return e.kind()

@@ -94,6 +94,7 @@ type Turn struct {
 	Bad    int             `json:"bad,omitempty"`    // moves in a row of which every call was refused
 	Halted string          `json:"halted,omitempty"` // why it was ended before the planner ended it
 	Output json.RawMessage `json:"output,omitempty"` // its structured result
+	Trace  string          `json:"trace,omitempty"`  // W3C traceparent of its span, for whoever drives it on
 }
 
 // Spent is what a run has used.
@@ -129,6 +130,7 @@ type News struct {
 	Closed  *agent.Closed  `json:"-"`
 	Note    string         `json:"-"`
 	Action  agent.ActionID `json:"action,omitempty"` // of Closed
+	Trace   string         `json:"trace,omitempty"`  // of Message, or of the bare start
 
 	stages []stage // how the closed action stood before
 }

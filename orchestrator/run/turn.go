@@ -19,7 +19,7 @@ func (s *State) turnBegan(r *Record, e *TurnBegan) {
 	if e.Instructions != nil {
 		s.Instructions = *e.Instructions
 	}
-	s.Turn = Turn{N: s.Turn.N + 1, Open: true, Began: r.Seq}
+	s.Turn = Turn{N: s.Turn.N + 1, Open: true, Began: r.Seq, Trace: e.Trace}
 }
 
 // moved applies a move. One whose basis is older than the last thing that
