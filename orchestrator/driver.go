@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -34,7 +36,9 @@ const (
 //	├── stop and start jobs, so that those go on that should
 //	└── wait     for a job, for news, or for a time
 //
-// All of it is one goroutine; jobs run in their own and report to it.
+// All of it is one goroutine; jobs run in their own and report to it. Planning
+// acts on nothing, and starts while the commit of what it plans for is under way;
+// everything else starts when the commit is durable.
 type driver struct {
 	o     *Orchestrator
 	p     *perform.Performer // set by load
@@ -42,12 +46,14 @@ type driver struct {
 
 	ctx  context.Context // of the jobs; it never ends by itself
 	stop context.CancelCauseFunc
-	jobs conc.WaitGroup
+	jobs conc.WaitGroup // of what is reported without the claim
+	crew crew
 
 	j       *journal // nil: to be read
 	durable atomic.Int64
+	known   memory.Position // the last record that was durable, as far as this driver has seen
 	running map[run.JobKey]*running
-	called  map[run.JobKey]bool // jobs that were started, ever
+	called  map[run.JobKey]agent.ActionID // jobs that were started, ever; the action of a Once call
 	results chan result
 	pending []pending
 	trouble int  // failures of the store in a row
@@ -65,6 +71,7 @@ type running struct {
 	stop context.CancelCauseFunc
 	tool *agent.Tool // nil for planning
 	once bool        // a Once call, whose outcome is wanted whoever drives the run
+	void bool        // it plans for records that did not become durable: what it gives is dropped
 }
 
 // result is what a job gave; event is nil if it was stopped.
@@ -83,7 +90,7 @@ type pending struct {
 
 func newDriver(ctx context.Context, o *Orchestrator, c memory.Claim, quit chan struct{}) *driver {
 	d := &driver{
-		o: o, claim: c, running: map[run.JobKey]*running{}, called: map[run.JobKey]bool{}, results: make(chan result),
+		o: o, claim: c, running: map[run.JobKey]*running{}, called: map[run.JobKey]agent.ActionID{}, results: make(chan result),
 		news: make(chan struct{}, 1), lost: make(chan struct{}), quit: quit,
 	}
 	d.ctx, d.stop = context.WithCancelCause(context.WithoutCancel(ctx))
@@ -102,12 +109,17 @@ func (d *driver) poke() {
 // closed and the running jobs have ended.
 func (d *driver) drive() {
 	defer d.o.slots.forget(d)
+	defer d.crew.dismiss()
 	defer d.jobs.Wait()
 	quit := d.quit
 	for {
 		wake, err := d.step()
 		switch {
 		case errors.Is(err, memory.ErrClaimLost), errors.Is(err, memory.ErrErased), errors.Is(err, memory.ErrNotFound):
+			d.abandon()
+			return
+		case errors.Is(err, ErrRewound):
+			d.o.opts.Logger.Error("the store has lost records of a run; it is left alone", "run", d.claim.Run, "error", err)
 			d.abandon()
 			return
 		case errors.Is(err, errUnreadable), errors.Is(err, memory.ErrCorrupt):
@@ -121,6 +133,7 @@ func (d *driver) drive() {
 			}
 		case d.rests(wake):
 			d.release(d.j.base, time.Time{})
+			d.o.warm.put(d.j)
 			return
 		}
 		if d.wait(wake, &quit) {
@@ -217,12 +230,23 @@ func (d *driver) step() (wake time.Time, err error) {
 	return d.j.state.WakeAfter(now), nil
 }
 
-// load reads the run's log, and drops from pending what it has already.
+// load reads the run's log, or reads on where this process has left it a moment
+// ago, and drops from pending what it has already.
 func (d *driver) load() error {
-	there := map[agent.RecordID]bool{}
-	j, err := read(context.WithoutCancel(d.ctx), d.o.store, d.claim.Run, false, func(r *run.Record) { there[r.ID] = true })
+	there, began := map[agent.RecordID]bool{}, map[run.JobKey]bool{}
+	same := d.known.Seq == 0
+	j, err := d.o.reread(context.WithoutCancel(d.ctx), d.claim, func(r *run.Record) {
+		there[r.ID] = true
+		same = same || r.Seq == d.known.Seq && r.ID == d.known.ID
+		if b, ok := r.Event.(*run.Began); ok {
+			began[run.Job{Kind: run.JobCall, Action: b.Action, Attempt: b.Attempt}.Key()] = true
+		}
+	})
 	if err != nil {
 		return err
+	}
+	if !same {
+		return d.rewound(j, began)
 	}
 	if d.p = d.o.agents[j.state.Agent]; d.p == nil {
 		return fmt.Errorf("run %s is of agent %s, which this program does not have", d.claim.Run, j.state.Agent)
@@ -233,20 +257,57 @@ func (d *driver) load() error {
 			missing = append(missing, p)
 		}
 	}
-	d.j, d.pending = j, missing
-	d.durable.Store(j.base.Seq)
+	d.pending = missing
+	d.has(j)
 	return nil
 }
 
+// has takes the log as this process knows it.
+func (d *driver) has(j *journal) {
+	d.j, d.known = j, j.base
+	d.durable.Store(j.base.Seq)
+}
+
+// rewound is what is done when the log has no longer what was durable: the store
+// was put back in time. The run is written to no more, but for one thing that
+// nobody else can know: calls that were begun and of which the log says nothing,
+// so that whoever drives the run next would make them again. Then a person has to
+// decide.
+func (d *driver) rewound(j *journal, began map[run.JobKey]bool) error {
+	err := fmt.Errorf("%w: run %s had the record %s at %d, and ends with %s at %d", ErrRewound, d.claim.Run, d.known.ID, d.known.Seq, j.base.ID, j.base.Seq)
+	var made []string
+	for key, action := range d.called {
+		if action != "" && !began[key] {
+			made = append(made, string(action))
+		}
+	}
+	if len(made) == 0 || j.state.Ended || j.state.Stuck != nil {
+		return err
+	}
+	slices.Sort(made)
+	_, added := j.add("", &run.Stuck{Quarantine: true, Reason: fmt.Sprintf(
+		"the store has lost records of this run, and with them what became of calls that were made (%s); find out what they did before you retry it", strings.Join(made, ", "))})
+	if added == nil {
+		added = j.commit(context.WithoutCancel(d.ctx), d.claim.Token)
+	}
+	return errors.Join(err, added)
+}
+
 // append appends what is pending and what follows from it, in one commit, and
-// returns the jobs to start after it. Nothing is started before the action that
-// it belongs to is durable, and no Once call before its Began is.
+// returns the jobs to start after it. Nothing that acts is started before the
+// action that it belongs to is durable, and no Once call before its Began is.
+// Planning starts at once: if the commit fails, it is for nothing.
 func (d *driver) append() (start []*starting, err error) {
+	var ahead []*running
 	defer func() {
 		if err != nil {
 			d.j = nil
 			d.giveBack(start)
 			start = nil
+			for _, r := range ahead {
+				r.void = true
+				r.stop(perform.ErrStopped)
+			}
 		}
 	}()
 	for _, p := range d.pending {
@@ -270,6 +331,7 @@ func (d *driver) append() (start []*starting, err error) {
 		if start, err = d.prepare(); err != nil {
 			return start, err
 		}
+		ahead, start = d.startAhead(start)
 	}
 	if err := d.j.commit(context.WithoutCancel(d.ctx), d.claim.Token); err != nil {
 		return start, err
@@ -278,8 +340,20 @@ func (d *driver) append() (start []*starting, err error) {
 		d.claim.Strikes = 0 // a person who retries it begins anew
 	}
 	d.pending = nil
-	d.durable.Store(d.j.base.Seq)
+	d.has(d.j)
 	return start, nil
+}
+
+// startAhead starts what needs not wait for the commit, and returns the rest.
+func (d *driver) startAhead(start []*starting) (ahead []*running, rest []*starting) {
+	for _, s := range start {
+		if s.job.Kind == run.JobBegin || s.job.Kind == run.JobPlan {
+			ahead = append(ahead, d.start(s))
+		} else {
+			rest = append(rest, s)
+		}
+	}
+	return ahead, rest
 }
 
 // catchUp reads on if the log has grown.
@@ -292,7 +366,7 @@ func (d *driver) catchUp() {
 		d.j = nil // read all of it anew, and see what is wrong there
 		return
 	}
-	d.durable.Store(d.j.base.Seq)
+	d.has(d.j)
 }
 
 // take takes what a job gave.
@@ -300,7 +374,7 @@ func (d *driver) take(r result) {
 	r.from.stop(nil)
 	delete(d.running, r.from.job.Key())
 	d.o.slots.give(r.from.tool)
-	if r.event != nil {
+	if r.event != nil && !r.from.void {
 		d.pending = append(d.pending, pending{newRecordID(), r.from.job, r.event})
 	}
 }

@@ -31,7 +31,8 @@ func (d *driver) prepare() ([]*starting, error) {
 	now := d.o.store.Now()
 	for _, job := range d.j.state.Due(now) {
 		open := d.j.state.Action(job.Action)
-		if d.running[job.Key()] != nil || job.Begun && (open.Claim != string(d.claim.Token) || d.called[job.Key()]) {
+		_, called := d.called[job.Key()]
+		if d.running[job.Key()] != nil || job.Begun && (called || open.Claim != string(d.claim.Token)) {
 			continue
 		}
 		s := &starting{job: job}
@@ -86,21 +87,24 @@ func (d *driver) task(o *run.Open) *perform.Task {
 }
 
 // start has a job go on in its own goroutine.
-func (d *driver) start(s *starting) {
+func (d *driver) start(s *starting) *running {
 	ctx, stop := context.WithCancelCause(d.ctx)
 	r := &running{job: s.job, stop: stop, tool: s.tool}
 	r.once = s.job.Kind == run.JobCall && s.task.Action.Effect == agent.Once
 	d.running[s.job.Key()] = r
-	d.called[s.job.Key()] = true
+	d.called[s.job.Key()] = ""
+	if r.once {
+		d.called[s.job.Key()] = s.job.Action
+	}
 	do := d.doing(ctx, s)
-	d.jobs.Go(func() {
-		var e run.Event
-		if caught := panics.Try(func() { e = do() }); caught != nil {
-			e = failed(s.job, s.attempt(), fmt.Sprintf("the orchestrator panicked: %v", caught.Value))
+	give := func(e run.Event) { d.results <- result{r, e} }
+	d.crew.do(func() { // not waited for: foreign code may never return
+		if caught := panics.Try(func() { do(give) }); caught != nil {
 			d.o.opts.Logger.Error("a job panicked outside of foreign code", "run", d.claim.Run, "job", s.job.Key(), "error", caught.AsError())
+			give(failed(s.job, s.attempt(), fmt.Sprintf("the orchestrator panicked: %v", caught.Value)))
 		}
-		d.results <- result{r, e}
 	})
+	return r
 }
 
 // attempt returns which attempt of a call the job is about.
@@ -135,24 +139,23 @@ func storable(job run.Job, e run.Event, err error) run.Event {
 }
 
 // doing returns what the job does. It reads the state now, and not later.
-func (d *driver) doing(ctx context.Context, s *starting) func() run.Event {
+func (d *driver) doing(ctx context.Context, s *starting) func(give func(run.Event)) {
 	p, job, task := d.p, s.job, s.task
 	switch job.Kind {
 	case run.JobCall:
 		late := func(e run.Event) { d.o.report(context.WithoutCancel(ctx), d.claim.Run, newRecordID(), e) }
-		return func() run.Event { return p.Call(ctx, task, late) }
+		return func(give func(run.Event)) { p.Call(ctx, task, give, late) }
 	case run.JobLookup:
-		return func() run.Event { return p.Lookup(ctx, task, job.Attempt) }
+		return func(give func(run.Event)) { p.Lookup(ctx, task, job.Attempt, give) }
 	}
 	view := d.j.state.View(d.o.store.Now())
 	if job.Kind == run.JobBegin {
-		return func() run.Event { return p.Begin(ctx, view, job) }
+		return func(give func(run.Event)) { p.Begin(ctx, view, job, give) }
 	}
 	seq, id := d.j.state.Seq, d.j.state.ID
-	return func() run.Event {
+	return func(give func(run.Event)) {
 		sp := newSpeaker(ctx, d.o.store, d.claim.Run, job)
-		defer sp.close()
-		return p.Plan(ctx, view, job, seq, id, sp.say)
+		p.Plan(ctx, view, job, seq, id, sp.say, func(e run.Event) { sp.close(); give(e) })
 	}
 }
 

@@ -23,6 +23,7 @@ type journal struct {
 
 	batch    []memory.Record // applied to state, not yet durable
 	progress bool            // the batch ends an action
+	acts     bool            // the batch has the beginning of a call
 }
 
 // errUnreadable says that a run's log is not in a form that this program reads.
@@ -45,6 +46,22 @@ func read(ctx context.Context, store memory.Store, id agent.RunID, brief bool, e
 		return nil, err
 	}
 	return j, nil
+}
+
+// readOn reads what was appended to a journal's run since, and reports whether
+// the log still has the record that the journal ends with.
+func (j *journal) readOn(ctx context.Context, each func(*run.Record)) (same bool, err error) {
+	log, err := j.store.Read(ctx, j.state.Run, memory.ReadOptions{After: max(j.base.Seq-1, 0)})
+	if err != nil {
+		return false, err
+	}
+	if j.base.Seq > 0 {
+		if len(log.Records) == 0 || log.Records[0].Position() != j.base {
+			return false, nil
+		}
+		log.Records = log.Records[1:]
+	}
+	return true, j.fold(log, each)
 }
 
 // fold applies records that were read from the store.
@@ -101,6 +118,9 @@ func (j *journal) add(id agent.RecordID, e run.Event) (*run.Record, error) {
 	open := len(j.state.Open)
 	j.state.Apply(r)
 	j.progress = j.progress || len(j.state.Open) < open
+	if _, began := e.(*run.Began); began {
+		j.acts = true
+	}
 	j.batch = append(j.batch, memory.Record{Seq: r.Seq, ID: r.ID, Time: r.Time, Data: data})
 	return r, nil
 }
@@ -126,6 +146,7 @@ func (j *journal) commit(ctx context.Context, claim memory.Token) error {
 	c := &memory.Commit{
 		Run: j.state.Run, Base: j.base, Claim: claim, Records: j.batch,
 		Index: indexOf(j.state), Progress: j.progress,
+		Acts: j.acts || claim == "", // without a claim it is an input, which is acknowledged
 	}
 	if err := j.diffAsks(c); err != nil {
 		return err
@@ -141,7 +162,7 @@ func (j *journal) commit(ctx context.Context, claim memory.Token) error {
 		return err
 	}
 	j.base, j.asks = c.Last(), openAsks(j.state)
-	j.batch, j.progress = nil, false
+	j.batch, j.progress, j.acts = nil, false, false
 	return nil
 }
 

@@ -41,6 +41,7 @@ type Orchestrator struct {
 	opts   Options
 	agents map[string]*perform.Performer
 	slots  *slots
+	warm   *warm
 
 	mu      sync.Mutex
 	drivers map[agent.RunID]*driver // the runs that this process drives
@@ -62,6 +63,7 @@ func New(store memory.Store, agents []*agent.Agent, o *Options) (*Orchestrator, 
 		agents: map[string]*perform.Performer{}, drivers: map[agent.RunID]*driver{},
 	}
 	orch.slots = newSlots(orch.opts.MaxJobs)
+	orch.warm = newWarm(orch.opts.MaxRuns)
 	for _, a := range agents {
 		if err := checkAgent(a); err != nil {
 			return nil, fmt.Errorf("orchestrator: %w", err)

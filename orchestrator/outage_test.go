@@ -17,7 +17,7 @@ import (
 )
 
 // During an outage of the store the worker goes on by itself; when the store is
-// back it renews first, and claims nothing before one lease has passed.
+// back it renews first, and takes over nothing before one lease has passed.
 func TestStoreOutage(t *testing.T) {
 	inLab(t, func(l *lab) {
 		h := held()
@@ -25,7 +25,7 @@ func TestStoreOutage(t *testing.T) {
 		store := memorytest.Faulty(l.store.Another(), nil)
 		var mu sync.Mutex
 		var renewed, claimed time.Time
-		spy := &spy{Store: store, renew: func() { mu.Lock(); renewed = earliest(renewed); mu.Unlock() }, claim: func() { mu.Lock(); claimed = earliest(claimed); mu.Unlock() }}
+		spy := &spy{Store: store, renew: func() { mu.Lock(); renewed = earliest(renewed); mu.Unlock() }, takeOver: func() { mu.Lock(); claimed = earliest(claimed); mu.Unlock() }}
 		orchestratortest.Work(l.T, spy, nil, desk)
 		id := l.start("act")
 		l.after(time.Second)
@@ -51,7 +51,7 @@ func TestStoreOutage(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		if renewed.IsZero() || claimed.Sub(renewed) < 10*time.Second-time.Millisecond {
-			l.Errorf("back at %s, it has renewed at %s and claimed at %s", back, renewed, claimed)
+			l.Errorf("back at %s, it has renewed at %s and would have taken over at %s", back, renewed, claimed)
 		}
 	})
 }
@@ -63,10 +63,10 @@ func earliest(t time.Time) time.Time {
 	return t
 }
 
-// spy tells of successful renewals, and of claims.
+// spy tells of successful renewals, and of claims that may take runs over.
 type spy struct {
 	memory.Store
-	renew, claim func()
+	renew, takeOver func()
 }
 
 func (s *spy) Renew(ctx context.Context, lease time.Duration, held []memory.Held) ([]memory.Renewal, error) {
@@ -78,7 +78,9 @@ func (s *spy) Renew(ctx context.Context, lease time.Duration, held []memory.Held
 }
 
 func (s *spy) Claim(ctx context.Context, r *memory.ClaimRequest) ([]memory.Claim, error) {
-	s.claim()
+	if !r.NoTakeOver {
+		s.takeOver()
+	}
 	return s.Store.Claim(ctx, r)
 }
 

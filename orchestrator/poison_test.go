@@ -33,7 +33,7 @@ func TestMovesThatCannotBeStored(t *testing.T) {
 		"provider fields of no form":     {Message: &agent.Message{Parts: []agent.Part{{Text: "hi", Opaque: map[string]json.RawMessage{"x": bad}}}}},
 		"saved keys that go too deep":    {Keys: map[string]json.RawMessage{"x": nest(9_999)}},
 		"a call whose arguments nest":    {Message: &agent.Message{Parts: []agent.Part{{Call: &agent.Call{ID: "c", Name: "act", Args: json.RawMessage(`{"a":` + string(nest(9_996)) + `}`)}}}}},
-		"a result in the user's message": {Output: nest(9_999)},
+		"a result in the user's message": {Output: nest(10_000)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inLab(t, func(l *lab) {
@@ -52,7 +52,7 @@ func TestMovesThatCannotBeStored(t *testing.T) {
 // the log: it was done, and its result is kept as text.
 func TestResultThatCannotBeStored(t *testing.T) {
 	inLab(t, func(l *lab) {
-		tool := &agent.Tool{Name: "act", Call: func(context.Context, json.RawMessage) (json.RawMessage, error) { return nest(9_999), nil }}
+		tool := &agent.Tool{Name: "act", Call: func(context.Context, json.RawMessage) (json.RawMessage, error) { return nest(10_000), nil }}
 		l.work(nil, service(l.says(act, done), tool))
 		id := l.start("go")
 		l.rests(id, agent.StatusIdle)

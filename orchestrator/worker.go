@@ -40,7 +40,7 @@ func (o *Orchestrator) work(ctx context.Context, only agent.RunID) error {
 	if len(o.agents) == 0 {
 		return fmt.Errorf("orchestrator: Work needs agents; give them to New")
 	}
-	w := &worker{o: o, only: only, held: map[agent.RunID]*driver{}, driving: map[*driver]bool{}, quit: make(chan struct{}), freed: make(chan struct{}, 1)}
+	w := &worker{o: o, only: only, held: map[agent.RunID]*driver{}, driving: map[*driver]bool{}, quit: make(chan struct{}), freed: make(chan struct{}, 1), settled: o.store.Now()}
 	renewing, stopRenewing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRenewing()
 	var renewer conc.WaitGroup
@@ -62,9 +62,10 @@ type worker struct {
 	mu      sync.Mutex
 	held    map[agent.RunID]*driver
 	driving map[*driver]bool // those of held, and those whose claim was lost and whose calls go on
-	holdOff time.Time        // no claims before: after an outage others renew first
+	settled time.Time        // since when the store has answered without a failure
 	outage  bool
 
+	lookAt     time.Time // before then no suspects are looked for: there were none a moment ago; claimLoop's own
 	noSuspects time.Time // before then none is claimed while others are driven; claimLoop's own
 
 	drivers conc.WaitGroup
@@ -81,16 +82,16 @@ func (w *worker) claimLoop(ctx context.Context) {
 		if w.only != "" {
 			free = 1 - w.holds()
 		}
-		if free <= 0 || w.heldOff() > 0 {
-			w.pause(ctx, max(w.heldOff(), 0))
+		if free <= 0 {
+			w.pause(ctx, 0)
 			continue
 		}
 		if w.only == "" && w.claimSuspect(ctx) {
 			continue
 		}
-		claims, err := w.o.store.Claim(ctx, &memory.ClaimRequest{
-			Worker: w.o.opts.Worker, Agents: w.o.names(), Run: w.only, Max: free, Lease: w.o.opts.Lease, Wait: claimWait,
-		})
+		r := w.request()
+		r.Run, r.Max, r.Wait = w.only, free, claimWait
+		claims, err := w.o.store.Claim(ctx, r)
 		if err != nil && ctx.Err() == nil {
 			w.storeFailed(err)
 			w.pause(ctx, time.Second)
@@ -101,6 +102,29 @@ func (w *worker) claimLoop(ctx context.Context) {
 	}
 }
 
+// request is what every claim asks for. Runs of other workers are not taken over
+// before the store has answered for a whole lease: if it did not, they had no
+// chance to renew, and are alive.
+func (w *worker) request() *memory.ClaimRequest {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	lease := w.o.opts.Lease
+	return &memory.ClaimRequest{
+		Worker: w.o.opts.Worker, Agents: w.o.names(), Lease: lease, News: w.news,
+		NoTakeOver: w.outage || w.o.store.Now().Before(w.settled.Add(lease)),
+	}
+}
+
+// news tells the driver of a run that somebody has appended to it.
+func (w *worker) news(id agent.RunID) {
+	w.mu.Lock()
+	d := w.held[id]
+	w.mu.Unlock()
+	if d != nil {
+		d.poke()
+	}
+}
+
 // How long a worker that has claimed a suspect waits for the other runs to rest,
 // and how long it lets suspects be after it waited in vain.
 const (
@@ -108,18 +132,22 @@ const (
 	aloneRest = 10 * aloneWait
 )
 
+// suspectsEvery is how often a worker looks for suspects.
+const suspectsEvery = time.Second
+
 // claimSuspect claims one run that made workers fail, and drives it while
 // nothing else goes on, so that it takes no neighbour down with it. A worker
 // whose other runs go on for long puts it back: it stops nothing.
 func (w *worker) claimSuspect(ctx context.Context) bool {
 	now := w.o.store.Now()
-	if w.holds() > 0 && now.Before(w.noSuspects) {
+	if now.Before(w.lookAt) || w.holds() > 0 && now.Before(w.noSuspects) {
 		return false
 	}
-	claims, err := w.o.store.Claim(ctx, &memory.ClaimRequest{
-		Worker: w.o.opts.Worker, Agents: w.o.names(), Max: 1, Lease: w.o.opts.Lease, Suspects: true,
-	})
+	r := w.request()
+	r.Suspects = true
+	claims, err := w.o.store.Claim(ctx, r)
 	if err != nil || len(claims) == 0 {
+		w.lookAt = now.Add(suspectsEvery)
 		return false
 	}
 	d := w.adopt(ctx, claims[0])
@@ -164,12 +192,6 @@ func (w *worker) holds() int {
 	return len(w.held)
 }
 
-func (w *worker) heldOff() time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.holdOff.Sub(w.o.store.Now())
-}
-
 // adopt makes a claim one that is renewed.
 func (w *worker) adopt(ctx context.Context, c memory.Claim) *driver {
 	d := newDriver(ctx, w.o, c, w.quit)
@@ -188,38 +210,11 @@ func (w *worker) adopt(ctx context.Context, c memory.Claim) *driver {
 func (w *worker) drive(d *driver) {
 	w.drivers.Go(func() {
 		defer w.ended(d)
-		watching, unwatch := context.WithCancel(d.ctx)
-		var watch conc.WaitGroup
-		watch.Go(func() { d.watch(watching) })
 		if caught := panics.Try(d.drive); caught != nil {
 			w.o.opts.Logger.Error("a driver panicked; its claim will end", "run", d.claim.Run, "error", caught.AsError())
 		}
-		unwatch()
-		watch.Wait()
 		d.stop(perform.ErrStopped)
 	})
-}
-
-// rewatch is how long a driver waits before it watches again after the store
-// has failed.
-const rewatch = time.Second
-
-// watch pokes the driver when another process has appended to the log, and when
-// the store is back after a failure.
-func (d *driver) watch(ctx context.Context) {
-	for failed := false; ctx.Err() == nil; {
-		for hint, err := range d.o.store.Watch(ctx, d.claim.Run) {
-			if err != nil {
-				break
-			}
-			if failed || hint.Last.Seq > d.durable.Load() {
-				d.poke()
-			}
-			failed = false
-		}
-		failed = true
-		sleep(ctx, rewatch)
-	}
 }
 
 // sleep waits for d, or until ctx ends.
@@ -317,7 +312,8 @@ func (w *worker) troubled() bool {
 }
 
 // storeFailed and storeBack see to it that after an outage of the store every
-// worker renews its own claims before any takes over what seems abandoned.
+// worker renews its own claims before any takes over what seems abandoned, and
+// that drivers which could not go on try again at once.
 func (w *worker) storeFailed(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -325,16 +321,18 @@ func (w *worker) storeFailed(err error) {
 		w.o.opts.Logger.Error("the store does not answer; trying on", "error", err)
 	}
 	w.outage = true
-	w.holdOff = w.o.store.Now().Add(w.o.opts.Lease)
 }
 
 func (w *worker) storeBack() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.outage {
-		w.outage = false
-		w.holdOff = w.o.store.Now().Add(w.o.opts.Lease)
-		w.o.opts.Logger.Info("the store answers again", "claims_from", w.holdOff)
+	if !w.outage {
+		return
+	}
+	w.outage, w.settled = false, w.o.store.Now()
+	w.o.opts.Logger.Info("the store answers again", "take_over_from", w.settled.Add(w.o.opts.Lease))
+	for _, d := range w.held {
+		d.poke()
 	}
 }
 
