@@ -28,7 +28,8 @@ type App struct {
 	// --model offline. Nil leaves it to the user to configure one.
 	Offline agent.Model
 
-	// Open opens the store at a path; nil is one file of memory/sqlite.
+	// Open opens the store at a path. Nil is one file of memory/sqlite, or where the
+	// path is a URL, a server of memory/redis.
 	Open func(path string) (memory.Store, error)
 
 	Commands []*cobra.Command // the program's own, beside chat, runs, asks and work
@@ -37,7 +38,7 @@ type App struct {
 // Setup is what agents are made of.
 type Setup struct {
 	Model agent.Model // that the user has chosen
-	Store string      // the store's path: what the agents keep themselves may lie beside it
+	Store string      // a path beside which what the agents keep themselves may lie: the store's, if it is a file
 }
 
 // Main runs the command line and returns the exit code.
@@ -63,9 +64,9 @@ func (p *program) command() *cobra.Command {
 		Short: p.app.Short,
 		Long: p.app.Short + `.
 
-Everything that happens is kept in one file, the store: a chat in one terminal,
-an answer from another and a worker in a third share it, and each of them may
-be killed at any moment.`,
+Everything that happens is kept in the store, one file, or a Redis for many
+machines: a chat in one terminal, an answer from another and a worker in a third
+share it, and each of them may be killed at any moment.`,
 		Example:       p.example("chat", "a conversation", "chat \"Where is order 1043?\"", "one answer, for scripts", "asks", "what people are asked", "runs", "what goes on", "work", "drive the runs that others have started"),
 		Version:       p.version(),
 		Args:          p.noCommand,
@@ -78,7 +79,7 @@ be killed at any moment.`,
 		return usage("%v; see %s --help", err, cmd.CommandPath())
 	})
 	flags := root.PersistentFlags()
-	flags.StringVar(&p.storeFlag, "store", "", "the store's `file` (FERMATA_STORE; default "+tilde(p.defaultStore())+")")
+	flags.StringVar(&p.storeFlag, "store", "", "the store's `file`, or redis://host:port (FERMATA_STORE; default "+tilde(p.defaultStore())+")")
 	flags.BoolVar(&p.json, "json", false, "print JSON, one object per line")
 	flags.BoolVar(&p.noColor, "no-color", false, "never use colours (NO_COLOR)")
 	root.AddCommand(p.chatCommand(), p.runsCommand(), p.asksCommand(), p.workCommand())

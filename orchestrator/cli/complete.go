@@ -14,7 +14,7 @@ import (
 // existing opens the store for completion: nothing is made, and nothing said.
 func (p *program) existing() (memory.Store, bool) {
 	path, _ := p.storePath()
-	if _, err := os.Stat(path); p.app.Open == nil && errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(path); p.app.Open == nil && !isURL(path) && errors.Is(err, fs.ErrNotExist) {
 		return nil, false
 	}
 	store, err := p.open(true)

@@ -74,7 +74,7 @@ func (p *program) remark(format string, args ...any) {
 // unprefixed drops the name of the package that an error begins with: users do
 // not know it.
 func unprefixed(text string) string {
-	for _, name := range []string{"sqlite: ", "memory: ", "orchestrator: ", "run: "} {
+	for _, name := range []string{"sqlite: ", "redis: ", "memory: ", "orchestrator: ", "run: "} {
 		text = strings.TrimPrefix(text, name)
 	}
 	return text

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/url"
 	"os"
+	"path/filepath"
 
 	"github.com/fermata-run/fermata/agent"
 	"github.com/fermata-run/fermata/planner/openai"
@@ -56,6 +57,12 @@ const offlineNotice = "Neither OPENAI_API_KEY nor OPENAI_BASE_URL is set, so the
 // agents makes the program's agents.
 func (p *program) agents(m chosen) ([]*agent.Agent, error) {
 	path, _ := p.storePath()
+	if isURL(path) { // what the agents keep is this machine's
+		path = p.defaultStore()
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); path == "" || err != nil {
+			return nil, usage("there is no place for what the agents keep on this machine; set HOME or XDG_DATA_HOME to a directory that can be written")
+		}
+	}
 	list, err := p.app.Agents(Setup{Model: m.model, Store: path})
 	if err != nil {
 		return nil, err

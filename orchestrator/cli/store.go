@@ -5,16 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/fermata-run/fermata/agent"
 	"github.com/fermata-run/fermata/memory"
+	"github.com/fermata-run/fermata/memory/redis"
 	"github.com/fermata-run/fermata/memory/sqlite"
 )
 
-// storePath returns where the store is, and whether the user said so.
+// storePath returns where the store is, a file or the URL of a Redis, and whether
+// the user said so.
 func (p *program) storePath() (path string, chosen bool) {
 	if p.storeFlag != "" {
 		return p.storeFlag, true
@@ -24,6 +28,8 @@ func (p *program) storePath() (path string, chosen bool) {
 	}
 	return p.defaultStore(), false
 }
+
+func isURL(path string) bool { return strings.Contains(path, "://") }
 
 // defaultStore is a file in the user's data directory; "" if there is none.
 func (p *program) defaultStore() string {
@@ -38,6 +44,9 @@ func (p *program) defaultStore() string {
 	return filepath.Join(data, p.app.Name, p.app.Name+".db")
 }
 
+// dialTimeout is how long a store on a server may take to answer at first.
+const dialTimeout = 10 * time.Second
+
 // open opens the store. One that is missing is made, unless it must be there:
 // who mistypes a path is not to see an empty list.
 func (p *program) open(mustExist bool) (memory.Store, error) {
@@ -47,6 +56,11 @@ func (p *program) open(mustExist bool) (memory.Store, error) {
 	}
 	if p.app.Open != nil {
 		return p.app.Open(path)
+	}
+	if isURL(path) {
+		ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
+		defer cancel()
+		return redis.Open(ctx, path, nil)
 	}
 	if _, err := os.Stat(path); mustExist && errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no store at %s; %s chat makes one", path, p.app.Name)
@@ -71,10 +85,30 @@ func tilde(path string) string {
 	return path
 }
 
+// shown returns a store's path as it may be shown: without the passwords of a URL.
+func shown(path string) string {
+	if !isURL(path) {
+		return path
+	}
+	u, err := url.Parse(path)
+	if err != nil {
+		scheme, _, _ := strings.Cut(path, "://")
+		return scheme + "://…"
+	}
+	q := u.Query()
+	for name := range q {
+		if strings.Contains(name, "password") {
+			q.Set(name, "xxxxx")
+		}
+	}
+	u.RawQuery = q.Encode()
+	return u.Redacted()
+}
+
 // storeName is the store's path as it is shown.
 func (p *program) storeName() string {
 	path, _ := p.storePath()
-	return tilde(path)
+	return tilde(shown(path))
 }
 
 // line is a command line of this program, with the store if it was named by
@@ -82,7 +116,7 @@ func (p *program) storeName() string {
 func (p *program) line(args ...string) string {
 	words := append([]string{p.app.Name}, args...)
 	if p.storeFlag != "" {
-		words = append(words, "--store", p.storeFlag)
+		words = append(words, "--store", shown(p.storeFlag))
 	}
 	for i, w := range words {
 		if strings.ContainsAny(w, " \t\n'\"$&|;<>()*?[]#~`\\") && !strings.HasPrefix(w, "~/") {
