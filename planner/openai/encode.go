@@ -19,6 +19,43 @@ type wireMessage struct {
 	ToolCalls  []json.RawMessage `json:"tool_calls,omitempty"`
 }
 
+// encode is marshal, by hand where the content is words.
+func (w *wireMessage) encode() []byte {
+	text, isText := w.Content.(string)
+	if !isText && w.Content != nil {
+		return marshal(w)
+	}
+	size := len(text) + len(w.Reasoning) + 128
+	for _, c := range w.ToolCalls {
+		size += len(c) + 1
+	}
+	b := make([]byte, 0, size)
+	b = appendString(append(b, `{"role":`...), w.Role)
+	if isText {
+		b = appendString(append(b, `,"content":`...), text)
+	} else {
+		b = append(b, `,"content":null`...)
+	}
+	if w.Reasoning != "" {
+		b = appendString(append(b, `,"reasoning_content":`...), w.Reasoning)
+	}
+	if w.ToolCallID != "" {
+		b = appendString(append(b, `,"tool_call_id":`...), w.ToolCallID)
+	}
+	for i, c := range w.ToolCalls {
+		if i == 0 {
+			b = append(b, `,"tool_calls":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = append(b, c...)
+	}
+	if len(w.ToolCalls) > 0 {
+		b = append(b, ']')
+	}
+	return append(b, '}')
+}
+
 // encoder encodes messages for one host.
 type encoder struct {
 	host      string // whose opaque fields are given back
@@ -36,16 +73,20 @@ func (e encoder) message(m *agent.Message) []byte {
 		var out [][]byte
 		for _, p := range m.Parts {
 			if p.Result != nil {
-				out = append(out, marshal(wireMessage{
-					Role: goai.ChatMessageRoleTool, Content: resultText(p.Result), ToolCallID: p.Result.CallID,
-				}))
+				w := wireMessage{Role: goai.ChatMessageRoleTool, Content: resultText(p.Result), ToolCallID: p.Result.CallID}
+				out = append(out, w.encode())
 			}
+		}
+		if len(out) == 1 {
+			return out[0]
 		}
 		return append([]byte{}, bytes.Join(out, comma)...)
 	case agent.RoleNote:
-		return marshal(wireMessage{Role: goai.ChatMessageRoleUser, Content: noteText(m)})
+		w := wireMessage{Role: goai.ChatMessageRoleUser, Content: noteText(m)}
+		return w.encode()
 	default:
-		return marshal(wireMessage{Role: goai.ChatMessageRoleUser, Content: userContent(m)})
+		w := wireMessage{Role: goai.ChatMessageRoleUser, Content: userContent(m)}
+		return w.encode()
 	}
 }
 
@@ -115,7 +156,7 @@ func (e encoder) assistant(m *agent.Message) []byte {
 	if w.Content == nil && w.ToolCalls == nil && len(extra) == 0 {
 		return []byte{} // it only thought
 	}
-	return extend(marshal(w), extra)
+	return extend(w.encode(), extra)
 }
 
 // call encodes a call. Arguments that are not an object, which a template of the
@@ -128,12 +169,13 @@ func (e encoder) call(c *agent.Call, extra opaque) json.RawMessage {
 	case trimmed[0] != '{' || !json.Valid(c.Args):
 		args = string(marshal(map[string]string{"_invalid": agent.PlainText(c.Args)}))
 	}
-	function := extend(marshal(goai.FunctionCall{Name: c.Name, Arguments: args}), extra.Function)
-	return extend(marshal(struct {
-		ID       string          `json:"id"`
-		Type     goai.ToolType   `json:"type"`
-		Function json.RawMessage `json:"function"`
-	}{c.ID, goai.ToolTypeFunction, function}), extra.Fields)
+	function := appendString([]byte(`{"name":`), c.Name)
+	function = appendString(append(function, `,"arguments":`...), args)
+	function = extend(append(function, '}'), extra.Function)
+	b := make([]byte, 0, len(function)+len(c.ID)+48)
+	b = appendString(append(b, `{"id":`...), c.ID)
+	b = append(append(b, `,"type":"function","function":`...), function...)
+	return extend(append(b, '}'), extra.Fields)
 }
 
 // explanations say in words what an outcome means for the model.

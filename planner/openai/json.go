@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 )
 
 // This file reads and writes JSON where encoding/json's structs do not fit: what
@@ -23,7 +25,42 @@ func marshal(v any) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-func jsonString(s string) []byte { return marshal(s) }
+func jsonString(s string) []byte { return appendString(nil, s) }
+
+// appendString appends a string as marshal encodes it. Most of what a
+// conversation adds is strings, so it pays to write them by hand.
+func appendString(b []byte, s string) []byte {
+	start, from, checked := len(b), 0, false
+	b = append(b, '"')
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			if !checked && (!utf8.ValidString(s[i:]) || strings.Contains(s[i:], "\u2028") || strings.Contains(s[i:], "\u2029")) {
+				return append(b[:start], marshal(s)...) // it is not kept as it is
+			}
+			checked = true
+			continue
+		}
+		if c >= ' ' && c != '"' && c != '\\' {
+			continue
+		}
+		b = append(b, s[from:i]...)
+		from = i + 1
+		switch c {
+		case '"', '\\':
+			b = append(b, '\\', c)
+		case '\n':
+			b = append(b, '\\', 'n')
+		case '\r':
+			b = append(b, '\\', 'r')
+		case '\t':
+			b = append(b, '\\', 't')
+		default:
+			return append(b[:start], marshal(s)...)
+		}
+	}
+	return append(append(b, s[from:]...), '"')
+}
 
 // extend adds fields to an encoded object, in the order of their names, unless
 // it has them already.

@@ -4,6 +4,11 @@ import (
 	"encoding/json"
 	"reflect"
 	"testing"
+
+	goai "github.com/sashabaranov/go-openai"
+	"pgregory.net/rapid"
+
+	"github.com/fermata-run/fermata/agent"
 )
 
 // FuzzJSON holds the walk through JSON against encoding/json, and the reading
@@ -54,6 +59,30 @@ func FuzzJSON(f *testing.F) {
 			if got := text(scan.value()); got != s {
 				t.Errorf("text of %s: %q, want %q", raw, got, s)
 			}
+		}
+	})
+}
+
+// What is written by hand is what encoding/json writes.
+func TestWritesAsEncodingJSONDoes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.OneOf(rapid.String(), rapid.StringOf(rapid.SampledFrom([]rune("a\"\\\n\t\r\b\x00\u2028ä€<>&"))), rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) }))
+		s := text.Draw(t, "text")
+		if got, want := string(appendString([]byte("x"), s)), "x"+string(marshal(s)); got != want {
+			t.Fatalf("got %s, want %s", got, want)
+		}
+		w := &wireMessage{Role: text.Draw(t, "role"), Reasoning: text.Draw(t, "reasoning"), ToolCallID: text.Draw(t, "id")}
+		switch rapid.IntRange(0, 2).Draw(t, "content") {
+		case 0:
+			w.Content = s
+		case 1:
+			w.Content = []goai.ChatMessagePart{{Type: goai.ChatMessagePartTypeText, Text: s}}
+		}
+		for range rapid.IntRange(0, 3).Draw(t, "calls") {
+			w.ToolCalls = append(w.ToolCalls, encoder{}.call(&agent.Call{ID: text.Draw(t, "call"), Name: s, Args: json.RawMessage(`{"a":"b\"c"}`)}, opaque{}))
+		}
+		if got, want := string(w.encode()), string(marshal(w)); got != want {
+			t.Fatalf("got %s, want %s", got, want)
 		}
 	})
 }
