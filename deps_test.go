@@ -35,14 +35,17 @@ var law = []struct {
 
 	{"memory", "agent", ""},
 	{"memory/sqlite", "agent memory", "modernc.org/sqlite github.com/gofrs/flock"},
+	{"memory/redis", "agent memory", "github.com/redis/go-redis/v9 github.com/sourcegraph/conc"},
 	{"memory/memorytest", "agent memory", "pgregory.net/rapid"},
 
 	{"orchestrator/run", "agent", ""},
 	{"orchestrator/perform", "agent orchestrator/run", "github.com/sourcegraph/conc"},
 	{"orchestrator", "agent internal/schema memory orchestrator/run orchestrator/perform", "github.com/sourcegraph/conc"},
 	{"orchestrator/orchestratortest", "agent memory memory/memorytest orchestrator orchestrator/run planner planner/scripted", ""},
-	{"orchestrator/cli", "agent memory memory/sqlite orchestrator orchestrator/run planner/openai planner/scripted", "github.com/spf13/cobra golang.org/x/term golang.org/x/text/width"},
+	{"orchestrator/cli", "agent memory memory/redis memory/sqlite orchestrator orchestrator/run planner/openai planner/scripted", "github.com/spf13/cobra golang.org/x/term golang.org/x/text/width"},
 
+	{"internal/redisserver", "", "github.com/redis/go-redis/v9"},
+	{"internal/bench", "agent internal/redisserver memory memory/redis memory/sqlite orchestrator orchestrator/run planner planner/openai tools", "github.com/redis/go-redis/v9 github.com/sashabaranov/go-openai"},
 	{"internal/desk", "agent planner planner/scripted tools", ""},
 	{"internal/chatserver/...", "agent internal/chatserver", "github.com/sashabaranov/go-openai"},
 	{"cmd/...", "...", "github.com/spf13/cobra golang.org/x/term"},

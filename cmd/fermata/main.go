@@ -23,7 +23,7 @@ func fermata() int {
 		Short:    "Fermata conducts agents, tools and people through long-running work",
 		Agents:   func(s cli.Setup) ([]*agent.Agent, error) { return desk.Agents(s.Model, s.Store), nil },
 		Offline:  desk.Model(pace()),
-		Commands: []*cobra.Command{demoCommand()},
+		Commands: []*cobra.Command{demoCommand(), benchCommand()},
 	})
 }
 
