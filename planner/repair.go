@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -54,30 +55,36 @@ func (r *repair) message(m *agent.Message) (*agent.Message, []agent.Action) {
 
 // ids sees to it that each call has an id that no other call has.
 func (r *repair) ids(calls []*agent.Call) {
-	used := map[string]bool{"": true}
-	for _, m := range r.view.Messages {
-		for i := range m.Parts {
-			if c := m.Parts[i].Call; c != nil {
-				used[c.ID] = true
-			}
-		}
-	}
 	var bad []int
 	for i, c := range calls {
-		if used[c.ID] {
+		if c.ID == "" || r.used(c.ID) || usedBy(calls[:i], c.ID) {
 			bad = append(bad, i)
-			continue
 		}
-		used[c.ID] = true
 	}
 	for _, i := range bad {
 		id := fmt.Sprintf("call_%d_%d", len(r.view.Messages), i)
-		for used[id] {
+		for r.used(id) || usedBy(calls, id) {
 			id += "_"
 		}
-		used[id] = true
 		calls[i].ID = id
 	}
+}
+
+// used reports whether a call of the conversation has the id. A look at each is
+// faster than a map of them, which would be made for few questions.
+func (r *repair) used(id string) bool {
+	for _, m := range r.view.Messages {
+		for i := range m.Parts {
+			if c := m.Parts[i].Call; c != nil && c.ID == id {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func usedBy(calls []*agent.Call, id string) bool {
+	return slices.ContainsFunc(calls, func(c *agent.Call) bool { return c.ID == id })
 }
 
 // action returns the action for a call, whose name and arguments it repairs.

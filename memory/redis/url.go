@@ -178,6 +178,7 @@ func (t *target) secure(q *query) error {
 func (t *target) connect() goredis.UniversalClient {
 	o := t.client
 	o.ClientName = "fermata"
+	o.Protocol = 2 // nothing of 3 is needed, and looking for pushed messages takes time
 	o.ContextTimeoutEnabled = true
 	o.IsClusterMode = t.kind == "cluster"
 	if t.kind == "redis" {

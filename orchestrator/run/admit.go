@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/fermata-run/fermata/agent"
@@ -90,19 +91,28 @@ func (ad *admission) tool(name string) *agent.Tool {
 }
 
 func (ad *admission) admitJSON() error {
-	values := map[string]json.RawMessage{"output": ad.move.Output}
-	for k, v := range ad.move.Keys {
-		values["key "+k] = v
+	bad := func(what string, v json.RawMessage) error {
+		if len(v) == 0 || json.Valid(v) {
+			return nil
+		}
+		return fmt.Errorf("the %s is not JSON: %s", what, cut(string(v), 80))
 	}
-	for i, a := range ad.move.Actions {
-		values[fmt.Sprintf("arguments of action %d", i)] = a.Args
+	if err := bad("output", ad.move.Output); err != nil {
+		return err
+	}
+	for k, v := range ad.move.Keys {
+		if err := bad("key "+k, v); err != nil {
+			return err
+		}
+	}
+	for i := range ad.move.Actions {
+		if err := bad("arguments of action "+strconv.Itoa(i), ad.move.Actions[i].Args); err != nil {
+			return err
+		}
 	}
 	for _, c := range ad.move.Message.Calls() {
-		values["arguments of call "+c.ID] = c.Args
-	}
-	for what, v := range values {
-		if len(v) > 0 && !json.Valid(v) {
-			return fmt.Errorf("the %s is not JSON: %s", what, cut(string(v), 80))
+		if err := bad("arguments of call "+c.ID, c.Args); err != nil {
+			return err
 		}
 	}
 	return nil

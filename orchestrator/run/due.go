@@ -3,6 +3,7 @@ package run
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -39,11 +40,11 @@ type JobKey string
 func (j Job) Key() JobKey {
 	switch j.Kind {
 	case JobBegin, JobPlan:
-		return JobKey(fmt.Sprintf("plan/%d/%d", j.Slot, j.Attempt))
+		return JobKey("plan/" + strconv.FormatInt(j.Slot, 10) + "/" + strconv.Itoa(j.Attempt))
 	case JobLookup:
-		return JobKey(fmt.Sprintf("lookup/%s/%d", j.Action, j.Attempt))
+		return JobKey("lookup/" + string(j.Action) + "/" + strconv.Itoa(j.Attempt))
 	}
-	return JobKey(fmt.Sprintf("call/%s/%d", j.Action, j.Attempt))
+	return JobKey("call/" + string(j.Action) + "/" + strconv.Itoa(j.Attempt))
 }
 
 // Due returns all jobs that should be going on at now. It is level-triggered:
