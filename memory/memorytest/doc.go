@@ -2,7 +2,7 @@
 //
 // [Run] is the conformance suite: it tests each sentence of the contract in
 // package memory against a store, over several handles as several processes
-// have them, with a clock that it moves by hand.
+// have them, with a clock that it moves by hand, or on real time.
 //
 // [NewStore] is a complete store in memory. It uses mutexes, channels and
 // timers only, so it works inside a bubble of testing/synctest:

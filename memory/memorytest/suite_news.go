@@ -142,7 +142,9 @@ var newsTests = map[string]func(*lab){
 		claims := l.claim(l.a, heard.tell)
 		l.equal(claimed(claims), []agent.RunID{"r1", "r2"}, "claims")
 		l.must(l.a.Release(l.ctx, held(claims[0])))
-		l.must(l.b.Commit(l.ctx, l.step("r1", one, 1)))
+		again := l.step("r1", one, 1)
+		l.must(l.a.Commit(l.ctx, again))
+		l.must(l.b.Commit(l.ctx, l.step("r1", again.Last(), 1)))
 		l.must(l.b.Commit(l.ctx, l.step("r2", two, 1)))
 		heard.waits("r2") // by then the other would have come, too
 		heard.never("r1")
@@ -164,7 +166,7 @@ var newsTests = map[string]func(*lab){
 			r.News = func(agent.RunID) {
 				once.Do(func() { close(entered) })
 				mu.Lock() // whoever has it is calling the store
-				mu.Unlock()
+				defer mu.Unlock()
 			}
 		})
 		mu.Lock()

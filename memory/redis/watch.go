@@ -45,11 +45,11 @@ func (s *Store) Watch(ctx context.Context, run agent.RunID) iter.Seq2[memory.Hin
 
 // hint returns what a watcher knows, and reads it if it may have missed something.
 func (s *Store) hint(ctx context.Context, run agent.RunID, w *watcher) (memory.Hint, error) {
-	if h, fresh := w.state(); fresh {
-		return h, nil
-	}
 	if err := s.begin(ctx); err != nil {
 		return memory.Hint{}, err
+	}
+	if h, fresh := w.state(); fresh {
+		return h, nil
 	}
 	if memory.CheckRun(run) != nil {
 		return memory.Hint{}, nil // there is no such run

@@ -223,6 +223,47 @@ func TestCheckEndsWithClose(t *testing.T) {
 	}
 }
 
+// What is erased while the walk goes on is no problem.
+func TestCheckWhileErasing(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "test.db"), nil)
+	fiveEach(t, s)
+	for _, do := range []string{"UPDATE records SET data = x'00' WHERE place >> 32 = 1", "UPDATE blobs SET data = x'00' WHERE run = 'r1'"} {
+		if err := s.writer.exec(do); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.PutBlob(t.Context(), "r3", []byte("r3")); err != nil {
+		t.Fatal(err)
+	}
+	for p, err := range s.Check(t.Context(), false) {
+		if err != nil || p.Run != "r1" {
+			t.Fatalf("found %+v (%v), want problems of r1 alone", p, err)
+		}
+		erase := agent.RunID("r2") // its row was seen, and is looked at next
+		if strings.HasPrefix(p.What, "blob") {
+			erase = "r3" // likewise its blob
+		}
+		if err := s.Erase(t.Context(), erase); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A moment between two microseconds is after what changed in the first of them.
+func TestRunsBeforeAMoment(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "test.db"), nil)
+	c := next(s, "r1", memory.Position{})
+	if err := s.Commit(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	for after, want := range map[time.Duration]int{0: 0, 1: 1, 999: 1, 1000: 1, -1: 0} {
+		page, err := s.Runs(t.Context(), memory.RunQuery{Before: c.Records[0].Time.Add(after)})
+		if err != nil || len(page.Runs) != want {
+			t.Errorf("%v after it changed: %d runs (%v), want %d", after, len(page.Runs), err, want)
+		}
+	}
+}
+
 // A claim that takes nothing over does not expect the ends of leases.
 func TestNoTakeOverExpectsNoLeases(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "test.db"), nil)

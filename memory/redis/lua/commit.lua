@@ -87,14 +87,15 @@ for i = at, at + closed - 1 do
 end
 
 local score = tonumber(wake)
-if token then score = tonumber(redis.call('ZSCORE', KEYS[11] or KEYS[9], id) or redis.call('ZSCORE', KEYS[12] or KEYS[10], id) or now) end
-local moved = h[4] and h[4] ~= agent
+local strikes = tonumber(h[5]) or 0
+local moved, forgiven = h[4] and h[4] ~= agent, ARGV[13] == '1' and strikes > 0
+if token and (moved or forgiven) then -- the end of the lease stays as it is
+  score = tonumber(redis.call('ZSCORE', KEYS[11] or KEYS[9], id) or redis.call('ZSCORE', KEYS[12] or KEYS[10], id) or now)
+end
 if moved then
   redis.call('ZREM', KEYS[11], id)
   redis.call('ZREM', KEYS[12], id)
 end
-local strikes = tonumber(h[5]) or 0
-local forgiven = ARGV[13] == '1' and strikes > 0
 if forgiven then
   redis.call('HDEL', run, 'strikes')
   strikes = 0
