@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 )
 
 // events is the body of an answer made into a clean event stream for
@@ -36,11 +37,22 @@ const (
 
 func newEvents(x *exchange, resp *http.Response) *events {
 	e := &events{x: x, closer: resp.Body, typ: resp.Header.Get("Content-Type")}
-	e.src = bufio.NewReader(&meter{src: resp.Body, left: wireRoom*x.m.opts.MaxAnswer + lineRoom, max: x.m.opts.MaxAnswer})
+	e.src = readers.Get().(*bufio.Reader)
+	e.src.Reset(&meter{src: resp.Body, left: wireRoom*x.m.opts.MaxAnswer + lineRoom, max: x.m.opts.MaxAnswer})
 	return e
 }
 
-func (e *events) Close() error { return e.closer.Close() }
+// readers are those of answers that have been read.
+var readers = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
+
+func (e *events) Close() error {
+	if e.src != nil {
+		e.src.Reset(nil)
+		readers.Put(e.src)
+		e.src, e.err = nil, http.ErrBodyReadAfterClose
+	}
+	return e.closer.Close()
+}
 
 // Read hands out one line at a time.
 func (e *events) Read(p []byte) (int, error) {

@@ -40,6 +40,7 @@ var sharedTransport = sync.OnceValue(func() http.RoundTripper {
 	t.TLSHandshakeTimeout = connectTimeout
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, 1024 // thousands of runs ask the same host
 	t.MaxResponseHeaderBytes = 256 << 10
+	t.WriteBufferSize = 64 << 10 // a conversation goes out in few writes, and without a buffer of its own each time
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second}
 	return t
 })
