@@ -1,14 +1,22 @@
 package redisserver
 
-import (
-	"io"
-	"testing"
-)
+import "io"
+
+// TB is what the helpers for tests need of a [testing.TB]. Programs that start
+// servers need not link the package testing for it.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Failed() bool
+	Logf(format string, args ...any)
+	Error(args ...any)
+	Fatal(args ...any)
+}
 
 // Test starts a server for a test and closes it when the test ends. A test that
 // has failed gets the end of the server's output into its log. Without an
 // installed Redis the test fails; it is never skipped.
-func Test(t testing.TB, o *Options) *Server {
+func Test(t TB, o *Options) *Server {
 	t.Helper()
 	s, err := Start(o)
 	if err != nil {
@@ -19,7 +27,7 @@ func Test(t testing.TB, o *Options) *Server {
 }
 
 // finish closes what a test has started.
-func finish(t testing.TB, started io.Closer, servers []*Server) {
+func finish(t TB, started io.Closer, servers []*Server) {
 	for _, s := range servers {
 		if t.Failed() {
 			t.Logf("redis-server at %s: %s", s.Addr(), s.proc.Load().said())
@@ -31,7 +39,7 @@ func finish(t testing.TB, started io.Closer, servers []*Server) {
 }
 
 // TestSentinel is [Test] for [StartSentinel].
-func TestSentinel(t testing.TB, o *SentinelOptions) *Sentinel {
+func TestSentinel(t TB, o *SentinelOptions) *Sentinel {
 	t.Helper()
 	s, err := StartSentinel(o)
 	if err != nil {
@@ -42,7 +50,7 @@ func TestSentinel(t testing.TB, o *SentinelOptions) *Sentinel {
 }
 
 // TestCluster is [Test] for [StartCluster].
-func TestCluster(t testing.TB, n int, o *Options) *Cluster {
+func TestCluster(t TB, n int, o *Options) *Cluster {
 	t.Helper()
 	c, err := StartCluster(n, o)
 	if err != nil {
@@ -53,7 +61,7 @@ func TestCluster(t testing.TB, n int, o *Options) *Cluster {
 }
 
 // TestProxy is [Test] for [NewProxy].
-func TestProxy(t testing.TB, target string) *Proxy {
+func TestProxy(t TB, target string) *Proxy {
 	t.Helper()
 	p, err := NewProxy(target)
 	if err != nil {
