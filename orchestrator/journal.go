@@ -100,11 +100,8 @@ func openAsks(s *run.State) map[agent.AskID]int {
 // What is applied is what the log will say, to the byte, and not what it was
 // made of.
 func (j *journal) add(id agent.RecordID, e run.Event) (*run.Record, error) {
-	data, err := run.Encode(e)
+	data, e, err := run.Store(e)
 	if err != nil {
-		return nil, err
-	}
-	if e, err = run.Decode(data); err != nil {
 		return nil, err
 	}
 	if id == "" {

@@ -1,7 +1,10 @@
 package run_test
 
 import (
+	"encoding/json"
+	"reflect"
 	"testing"
+	"time"
 
 	"github.com/fermata-run/fermata/orchestrator/run"
 )
@@ -40,5 +43,36 @@ func TestEventsThatDoNotFitChangeNothing(t *testing.T) {
 		if after := essenceOf(t, s.state); after != before {
 			t.Errorf("%s: %s changes the state:\n%s\n%s", name, describe(test.event), before, after)
 		}
+	}
+}
+
+// What Store returns is what reading the stored form gives.
+func TestStoreGivesWhatIsRead(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 678_000, time.FixedZone("X", 3600))
+	for name, e := range map[string]run.Event{
+		"a beginning":              &run.Began{Action: "a.0", Attempt: 2, Claim: "c", Deadline: now},
+		"a beginning by the clock": &run.Began{Action: "a.0", Attempt: 1, Deadline: time.Now().UTC()},
+		"a result":                 &run.Returned{Action: "a.0", Attempt: 1, Content: json.RawMessage(`{"a":"b c\" d\\","e":[1,2]}`)},
+		"a result with space":      &run.Returned{Action: "a.0", Attempt: 1, Content: json.RawMessage("{ \"a\" :\t\"b c\" }\n"), Blob: "h", Lookup: true},
+		"a result that ends so":    &run.Returned{Action: "a.0", Attempt: 1, Content: json.RawMessage(`"\\" `)},
+		"no content":               &run.Returned{Action: "a.0", Attempt: 1},
+		"a failure":                &run.CallFailed{Action: "a.0", Attempt: 1, Error: "bad \xff text", Wait: time.Second},
+	} {
+		data, stored, err := run.Store(e)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		read, err := run.Decode(data)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if !reflect.DeepEqual(stored, read) {
+			t.Errorf("%s: got %#v, and reading it gives %#v", name, stored, read)
+		}
+	}
+	content := json.RawMessage(`"mine"`)
+	_, stored, err := run.Store(&run.Returned{Action: "a.0", Attempt: 1, Content: content})
+	if content[1] = 'x'; err != nil || string(stored.(*run.Returned).Content) != `"mine"` {
+		t.Errorf("got %v, %v: it shares the memory of whoever gave it", stored, err)
 	}
 }

@@ -286,6 +286,54 @@ func fromHead(data []byte) (e Event, event []byte) {
 // head is how each envelope of Version begins.
 var head = fmt.Appendf(nil, `{"v":%d,"kind":"`, Version)
 
+// Store returns the event as it is stored, and as it will be read: apply that one
+// and not the one that was given, which may hold memory of others, or be spelled
+// in another way.
+func Store(e Event) (data []byte, stored Event, err error) {
+	if data, err = Encode(e); err != nil {
+		return nil, nil, err
+	}
+	switch e := e.(type) { // the most frequent ones are read back without being parsed
+	case *Began:
+		if b := *e; b.Deadline.Location() == time.UTC {
+			b.Deadline = b.Deadline.Round(0) // without the reading of this process's clock
+			return data, &b, nil
+		}
+	case *Returned:
+		if r := *e; isCompact(r.Content) {
+			r.Content = bytes.Clone(r.Content)
+			return data, &r, nil
+		}
+	}
+	stored, err = Decode(data)
+	return data, stored, err
+}
+
+// isCompact reports whether valid JSON has no white space between its tokens, and
+// is far from nesting deeper than what can be read.
+func isCompact(v json.RawMessage) bool {
+	inString, depth := false, 0
+	for i := 0; i < len(v); i++ {
+		c := v[i]
+		switch {
+		case c == '"':
+			inString = !inString
+		case inString && c == '\\':
+			i++
+		case inString:
+		case c == ' ' || c == '\n' || c == '\t' || c == '\r':
+			return false
+		case c == '{' || c == '[':
+			if depth++; depth > 1000 {
+				return false
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return true
+}
+
 // Record is one record of a run's log: an event, its place, its id and its
 // time by the store's clock.
 type Record struct {
