@@ -40,7 +40,7 @@ var law = []struct {
 
 	{"orchestrator/run", "agent", ""},
 	{"orchestrator/perform", "agent orchestrator/run", "github.com/sourcegraph/conc"},
-	{"orchestrator", "agent internal/schema memory orchestrator/run orchestrator/perform", "github.com/sourcegraph/conc"},
+	{"orchestrator", "agent internal/schema memory orchestrator/run orchestrator/perform", "github.com/sourcegraph/conc go.opentelemetry.io/otel"},
 	{"orchestrator/orchestratortest", "agent memory memory/memorytest orchestrator orchestrator/run planner planner/scripted", ""},
 	{"orchestrator/cli", "agent memory memory/redis memory/sqlite orchestrator orchestrator/run planner/openai planner/scripted", "github.com/spf13/cobra golang.org/x/term golang.org/x/text/width"},
 

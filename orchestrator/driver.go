@@ -48,6 +48,7 @@ type driver struct {
 	stop context.CancelCauseFunc
 	jobs conc.WaitGroup // of what is reported without the claim
 	crew crew
+	tel  *trail // nil: there is nobody to tell
 
 	j       *journal // nil: to be read
 	durable atomic.Int64
@@ -90,7 +91,7 @@ type pending struct {
 
 func newDriver(ctx context.Context, o *Orchestrator, c memory.Claim, quit chan struct{}) *driver {
 	d := &driver{
-		o: o, claim: c, running: map[run.JobKey]*running{}, called: map[run.JobKey]agent.ActionID{}, results: make(chan result),
+		o: o, claim: c, tel: o.tel.follow(), running: map[run.JobKey]*running{}, called: map[run.JobKey]agent.ActionID{}, results: make(chan result),
 		news: make(chan struct{}, 1), lost: make(chan struct{}), quit: quit,
 	}
 	d.ctx, d.stop = context.WithCancelCause(context.WithoutCancel(ctx))
@@ -108,6 +109,7 @@ func (d *driver) poke() {
 // drive drives the run until it rests, until its claim is lost, or until quit is
 // closed and the running jobs have ended.
 func (d *driver) drive() {
+	defer d.tel.end()
 	defer d.o.slots.forget(d)
 	defer d.crew.dismiss()
 	defer d.jobs.Wait()
@@ -116,6 +118,9 @@ func (d *driver) drive() {
 		wake, err := d.step()
 		switch {
 		case errors.Is(err, memory.ErrClaimLost), errors.Is(err, memory.ErrErased), errors.Is(err, memory.ErrNotFound):
+			if errors.Is(err, memory.ErrClaimLost) {
+				d.tel.claimLost()
+			}
 			d.abandon()
 			return
 		case errors.Is(err, ErrRewound):
@@ -137,6 +142,7 @@ func (d *driver) drive() {
 			return
 		}
 		if d.wait(wake, &quit) {
+			d.tel.claimLost()
 			d.abandon()
 			return
 		}
@@ -219,6 +225,7 @@ func (d *driver) step() (wake time.Time, err error) {
 		return wake, err
 	}
 	d.trouble = 0
+	d.tel.at(d.j.state)
 	for _, r := range d.running {
 		if !d.j.state.Wanted(r.job) || d.drops(r) {
 			r.stop(perform.ErrStopped)
@@ -361,8 +368,7 @@ func (d *driver) catchUp() {
 	if d.j == nil {
 		return
 	}
-	log, err := d.o.store.Read(context.WithoutCancel(d.ctx), d.claim.Run, memory.ReadOptions{After: d.j.base.Seq})
-	if err != nil || len(log.Records) == 0 && log.Last != d.j.base || d.j.fold(log, nil) != nil {
+	if same, err := d.j.readOn(context.WithoutCancel(d.ctx), nil); err != nil || !same {
 		d.j = nil // read all of it anew, and see what is wrong there
 		return
 	}
@@ -383,6 +389,9 @@ func (d *driver) take(r result) {
 // may, or somebody has to mend it. Other runs go on.
 func (d *driver) putOff(err error) {
 	d.o.opts.Logger.Error("a run cannot be read, and is put off", "run", d.claim.Run, "for", unreadableWait, "error", err)
+	if err := d.tellUnread(context.WithoutCancel(d.ctx), err); err != nil {
+		d.o.opts.Logger.Warn("the list of runs does not say that a run cannot be read", "run", d.claim.Run, "error", err)
+	}
 	d.abandon()
 	d.release(memory.Position{}, d.o.store.Now().Add(unreadableWait))
 }

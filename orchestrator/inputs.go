@@ -30,7 +30,7 @@ type Request struct {
 // some worker that has its agent drives it. The error is an *[agent.Refusal] if
 // the request cannot be taken.
 func (o *Orchestrator) Start(ctx context.Context, r Request) (agent.RunID, error) {
-	events, err := o.opening(r)
+	events, err := o.opening(ctx, r)
 	if err != nil {
 		return "", err
 	}
@@ -52,7 +52,7 @@ func (o *Orchestrator) Start(ctx context.Context, r Request) (agent.RunID, error
 }
 
 // opening returns the first events of a run.
-func (o *Orchestrator) opening(r Request) ([]run.Event, error) {
+func (o *Orchestrator) opening(ctx context.Context, r Request) ([]run.Event, error) {
 	if r.Agent == "" {
 		return nil, agent.Refuse(agent.RefusedUnknown, "the request names no agent")
 	}
@@ -67,13 +67,13 @@ func (o *Orchestrator) opening(r Request) ([]run.Event, error) {
 	}
 	started := &run.Started{Agent: r.Agent, User: r.User, Meta: r.Meta, Key: r.Key}
 	if len(r.Message.Parts) == 0 {
-		started.Bare = true
+		started.Bare, started.Trace = true, o.tel.sender(ctx)
 		return []run.Event{started}, nil
 	}
 	if err := run.JudgeText(&r.Message); err != nil {
 		return nil, err
 	}
-	messaged := &run.Messaged{Message: r.Message, By: r.User}
+	messaged := &run.Messaged{Message: r.Message, By: r.User, Trace: o.tel.sender(ctx)}
 	if err := run.JudgeForm(messaged); err != nil {
 		return nil, err
 	}
@@ -102,6 +102,9 @@ func (o *Orchestrator) sameStart(ctx context.Context, id agent.RunID, events []r
 	}
 	same := len(log.Records) == len(events)
 	for i := 0; same && i < len(events); i++ {
+		if there, err := run.Decode(log.Records[i].Data); err == nil {
+			sameSender(events[i], there)
+		}
 		data, err := run.Encode(events[i])
 		if err != nil {
 			return err
@@ -126,7 +129,7 @@ type Input struct {
 // turn is the agent's OnMessage. A nil in is the zero Input.
 func (o *Orchestrator) Send(ctx context.Context, id agent.RunID, m agent.Message, in *Input) error {
 	in = orZero(in)
-	return o.input(ctx, id, &run.Messaged{Message: m, By: in.By, Key: in.Key})
+	return o.input(ctx, id, &run.Messaged{Message: m, By: in.By, Key: in.Key, Trace: o.tel.sender(ctx)})
 }
 
 // Answer answers an ask. It returns nil when the answer is accepted and durable,

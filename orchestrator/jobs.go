@@ -96,8 +96,9 @@ func (d *driver) start(s *starting) *running {
 	if r.once {
 		d.called[s.job.Key()] = s.job.Action
 	}
+	ctx, sight := d.tel.job(ctx, d.j.state, s)
 	do := d.doing(ctx, s)
-	give := func(e run.Event) { d.results <- result{r, e} }
+	give := func(e run.Event) { sight.gave(e); d.results <- result{r, e} }
 	d.crew.do(func() { // not waited for: foreign code may never return
 		if caught := panics.Try(func() { do(give) }); caught != nil {
 			d.o.opts.Logger.Error("a job panicked outside of foreign code", "run", d.claim.Run, "job", s.job.Key(), "error", caught.AsError())

@@ -172,11 +172,11 @@ func (j *journal) diffAsks(c *memory.Commit) error {
 		if choices, open := j.asks[a.ID]; open && choices == len(a.Choices) {
 			continue
 		}
-		data, err := json.Marshal(a)
+		entry, err := askEntry(a)
 		if err != nil {
-			return fmt.Errorf("encode ask %s: %w", a.ID, err)
+			return err
 		}
-		c.Opened = append(c.Opened, memory.AskEntry{ID: a.ID, Kind: a.Kind, Opened: a.Opened, Due: a.Due, Data: data})
+		c.Opened = append(c.Opened, entry)
 	}
 	for id := range j.asks {
 		if !now[id] {
@@ -184,6 +184,15 @@ func (j *journal) diffAsks(c *memory.Commit) error {
 		}
 	}
 	return nil
+}
+
+// askEntry is an open ask as the store lists it.
+func askEntry(a *agent.Ask) (memory.AskEntry, error) {
+	data, err := json.Marshal(a)
+	if err != nil {
+		return memory.AskEntry{}, fmt.Errorf("encode ask %s: %w", a.ID, err)
+	}
+	return memory.AskEntry{ID: a.ID, Kind: a.Kind, Opened: a.Opened, Due: a.Due, Data: data}, nil
 }
 
 func indexOf(s *run.State) memory.Index {

@@ -27,6 +27,8 @@ type lab struct {
 	*testing.T
 	store  *memorytest.Store
 	client *orchestrator.Orchestrator
+
+	disorder bool // what is kept is not in order at the end
 }
 
 // inLab runs a test in a lab.
@@ -40,8 +42,23 @@ func inLab(t *testing.T, f func(l *lab)) {
 		}
 		// Virtual time that passes without end would hang the test.
 		defer time.AfterFunc(40*24*time.Hour, func() { panic(t.Name() + " waits for what never comes") }).Stop()
-		f(&lab{T: t, store: store, client: client})
+		l := &lab{T: t, store: store, client: client}
+		defer l.inOrder()
+		f(l)
 	})
+}
+
+// inOrder checks, at the end of each test, that what stands beside the logs is
+// what they say.
+func (l *lab) inOrder() {
+	l.Helper()
+	if l.disorder {
+		return
+	}
+	for p, err := range l.client.Check(l.Context(), false) {
+		l.must(err)
+		l.Errorf("run %s: %s", p.Run, p.What)
+	}
 }
 
 // work begins a worker, which is a process of its own and lives as long as the test.

@@ -104,6 +104,32 @@ func TestLostLease(t *testing.T) {
 	})
 }
 
+// A worker that has just started takes over what it finds abandoned as soon as it
+// knows that nobody else could have renewed: when a lease has passed.
+func TestNewWorkerTakesOver(t *testing.T) {
+	inLab(t, func(l *lab) {
+		look := held()
+		desk := service(l.plays(step(act), step(done, "act returned: seen")), look.tool("act", agent.ReadOnly))
+		opts := &orchestrator.Options{Lease: 12 * time.Second}
+		ice := &frozen{Store: l.store.Another()}
+		orchestratortest.Work(l.T, ice, opts, desk)
+		id := l.start("act")
+		l.after(time.Second)
+		ice.freeze(true)
+		l.work(opts, desk)
+		l.after(11 * time.Second)
+		if len(look.calls) != 1 {
+			l.Errorf("the run was taken over before its worker could have renewed its claim")
+		}
+		l.after(1100 * time.Millisecond)
+		if len(look.calls) != 2 {
+			l.Errorf("the run was not taken over when a lease had passed")
+		}
+		look.returns <- result{content: "seen"}
+		l.rests(id, agent.StatusIdle)
+	})
+}
+
 // A worker that loses its claim, and then takes the run again itself while its
 // old call goes on, ends within its Grace all the same.
 func TestLostLeaseAndShutDown(t *testing.T) {

@@ -8,6 +8,9 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/fermata-run/fermata/agent"
 	"github.com/fermata-run/fermata/internal/schema"
 	"github.com/fermata-run/fermata/memory"
@@ -32,6 +35,17 @@ type Options struct {
 	MaxJobs int
 	// Worker names this process for people. Default: the host and process id.
 	Worker string
+	// Retain is how long a run that has ended is kept after its last record. Work
+	// erases older ones, as Prune does, at its start and then every hour, or more
+	// often if Retain is less than ten hours. 0 keeps them for ever.
+	Retain time.Duration
+
+	// Tracer is told of each turn as one trace, and Meter of claims, commits, jobs
+	// and what waits, as docs/observability.md lists it; neither of what is said.
+	// Nil tells nobody and costs nothing: the global providers of OpenTelemetry
+	// are not used unless they are given here.
+	Tracer trace.TracerProvider
+	Meter  metric.MeterProvider
 }
 
 // Orchestrator starts runs, takes inputs, and drives the runs of its agents. It
@@ -42,6 +56,7 @@ type Orchestrator struct {
 	agents map[string]*perform.Performer
 	slots  *slots
 	warm   *warm
+	tel    *telemetry // nil: there is nobody to tell
 
 	mu      sync.Mutex
 	drivers map[agent.RunID]*driver // the runs that this process drives
@@ -58,8 +73,13 @@ func New(store memory.Store, agents []*agent.Agent, o *Options) (*Orchestrator, 
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
+	tel, err := newTelemetry(&opts)
+	if err != nil {
+		return nil, err
+	}
+	store = tel.measure(store)
 	orch := &Orchestrator{
-		store: store, opts: opts,
+		store: store, opts: opts, tel: tel,
 		agents: map[string]*perform.Performer{}, drivers: map[agent.RunID]*driver{},
 	}
 	orch.slots = newSlots(orch.opts.MaxJobs)
@@ -74,6 +94,9 @@ func New(store memory.Store, agents []*agent.Agent, o *Options) (*Orchestrator, 
 		orch.agents[a.Name] = &perform.Performer{
 			Agent: a, Validate: schema.Validate, Check: schema.Check, PutBlob: store.PutBlob, Now: store.Now, Logger: orch.opts.Logger,
 		}
+	}
+	if err := tel.gauges(orch); err != nil {
+		return nil, fmt.Errorf("orchestrator: Options.Meter: %w", err)
 	}
 	return orch, nil
 }
@@ -108,6 +131,8 @@ func (o *Options) check() error {
 	switch {
 	case o.Lease < time.Millisecond:
 		return fmt.Errorf("orchestrator: Options.Lease is %v; give at least a millisecond, or 0 for the default", o.Lease)
+	case o.Retain < 0:
+		return fmt.Errorf("orchestrator: Options.Retain is %v; give how long ended runs are kept, or 0 to keep them for ever", o.Retain)
 	case o.MaxRuns < 0:
 		return fmt.Errorf("orchestrator: Options.MaxRuns is %d; give at least 1, or 0 for the default", o.MaxRuns)
 	case o.MaxJobs < 0:

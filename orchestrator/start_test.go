@@ -178,11 +178,18 @@ func TestUnreadableRun(t *testing.T) {
 		if e.Worker != "" || e.Records != 1 || e.Late != 0 {
 			l.Errorf("want the run put off and its log as it was, got %+v", e)
 		}
+		if e.Index.Agent != "desk" || e.Index.Status != agent.StatusStuck || !strings.Contains(e.Index.Reason, "use a newer program") {
+			l.Errorf("the list does not say why nobody goes on with it: %+v", e.Index)
+		}
 		stop()
 		claims, err := l.store.Claim(l.Context(), &memory.ClaimRequest{Run: "newer", Lease: time.Minute, Wait: 2 * time.Minute})
 		l.must(err)
 		if len(claims) != 1 || claims[0].Strikes != 0 {
 			l.Errorf("another worker claims %+v, want one claim without strikes", claims)
+		}
+		l.disorder = true
+		if found := l.check(true); len(found) != 1 || found[0].Run != "newer" || found[0].Repaired || !strings.Contains(found[0].What, "cannot be read by this program") {
+			l.Errorf("the check has found %+v, want that the log cannot be read", found)
 		}
 	})
 }

@@ -45,6 +45,9 @@ func (o *Orchestrator) work(ctx context.Context, only agent.RunID) error {
 	defer stopRenewing()
 	var renewer conc.WaitGroup
 	renewer.Go(func() { w.renewLoop(renewing) })
+	if only == "" && o.opts.Retain > 0 {
+		renewer.Go(func() { o.sweepLoop(ctx) })
+	}
 	w.claimLoop(ctx)
 	close(w.quit)
 	w.drain()
@@ -90,7 +93,7 @@ func (w *worker) claimLoop(ctx context.Context) {
 			continue
 		}
 		r := w.request()
-		r.Run, r.Max, r.Wait = w.only, free, claimWait
+		r.Run, r.Max = w.only, free
 		claims, err := w.o.store.Claim(ctx, r)
 		if err != nil && ctx.Err() == nil {
 			w.storeFailed(err)
@@ -104,15 +107,21 @@ func (w *worker) claimLoop(ctx context.Context) {
 
 // request is what every claim asks for. Runs of other workers are not taken over
 // before the store has answered for a whole lease: if it did not, they had no
-// chance to renew, and are alive.
+// chance to renew, and are alive. Such a request does not wait longer than it holds.
 func (w *worker) request() *memory.ClaimRequest {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	lease := w.o.opts.Lease
-	return &memory.ClaimRequest{
-		Worker: w.o.opts.Worker, Agents: w.o.names(), Lease: lease, News: w.news,
-		NoTakeOver: w.outage || w.o.store.Now().Before(w.settled.Add(lease)),
+	r := &memory.ClaimRequest{
+		Worker: w.o.opts.Worker, Agents: w.o.names(), Lease: lease, News: w.news, Wait: claimWait,
 	}
+	switch left := w.settled.Add(lease).Sub(w.o.store.Now()); {
+	case w.outage:
+		r.NoTakeOver, r.Wait = true, min(claimWait, lease/3) // a renewal tells when it is over
+	case left > 0:
+		r.NoTakeOver, r.Wait = true, min(claimWait, left)
+	}
+	return r
 }
 
 // news tells the driver of a run that somebody has appended to it.
@@ -144,7 +153,7 @@ func (w *worker) claimSuspect(ctx context.Context) bool {
 		return false
 	}
 	r := w.request()
-	r.Suspects = true
+	r.Suspects, r.Wait = true, 0
 	claims, err := w.o.store.Claim(ctx, r)
 	if err != nil || len(claims) == 0 {
 		w.lookAt = now.Add(suspectsEvery)
