@@ -210,14 +210,23 @@ func (c *checker) snapshot(run agent.RunID, cmd *goredis.StringCmd) error {
 // mend holds the lists against runs.
 func (c *checker) mend(ctx context.Context, runs []agent.RunID) error {
 	pipe := c.s.client.Pipeline()
-	names := make([]*goredis.StringCmd, len(runs))
+	entries := make([]*goredis.SliceCmd, len(runs))
 	for i, run := range runs {
-		names[i] = pipe.HGet(ctx, c.s.keys.of(run).run(run), "agent")
+		entries[i] = pipe.HMGet(ctx, c.s.keys.of(run).run(run), entryFields...)
 	}
 	_, _ = pipe.Exec(ctx) // each command has its error
 	calls := make([]*call, len(runs))
 	for i, run := range runs {
-		calls[i] = c.s.mendCall(run, names[i].Val(), c.repair)
+		name := ""
+		if v := entries[i].Val(); len(v) > 0 {
+			name, _ = v[0].(string)
+		}
+		calls[i] = c.s.mendCall(run, name, c.repair)
+		if e, _, err := decodeEntry(run, entries[i]); err == nil && e != nil && e.Index.Reason == brokenReason {
+			if err := c.found(run, false, "its entry, or a field of it, is not of its form"); err != nil {
+				return err
+			}
+		}
 	}
 	replies, errs := c.s.evalAll(ctx, calls)
 	for i, run := range runs {

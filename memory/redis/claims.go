@@ -29,6 +29,8 @@ const (
 	tooOld = 2 * time.Second
 )
 
+var errLate = fmt.Errorf("the server has served the request more than %v late: those who hold the runs could not renew their claims meanwhile, and do so first", tooOld)
+
 // candidate is a run that may be there to be claimed.
 type candidate struct {
 	run   agent.RunID
@@ -49,6 +51,7 @@ func (s *Store) Claim(ctx context.Context, r *memory.ClaimRequest) ([]memory.Cla
 	}
 	w := newWaiter(r)
 	if r.Wait > 0 {
+		s.tender.begin()
 		defer s.hub.wait(w)()
 	}
 	deadline := time.NewTimer(max(r.Wait, 0))
@@ -73,13 +76,17 @@ func (s *Store) Claim(ctx context.Context, r *memory.ClaimRequest) ([]memory.Cla
 // tryClaim takes what can be taken now; next is how long to wait before it is
 // worth to look again.
 func (s *Store) tryClaim(ctx context.Context, r *memory.ClaimRequest, w *waiter) (claims []memory.Claim, _ time.Duration, err error) {
-	now, next := s.Now().UnixMicro(), time.Duration(lookAgain)
+	now, next := s.clock.latest(), time.Duration(lookAgain) // the server decides what is due
+	latest := now + tooOld.Microseconds()                   // also for what a look has found that took long
 	if told := w.told(now); len(told) > 0 {
-		if claims, err = s.take(ctx, r, told, &next); err != nil || len(claims) > 0 {
+		if claims, err = s.take(ctx, r, latest, told, &next); err != nil || len(claims) > 0 {
 			return claims, 0, err
 		}
 	}
 	found, err := s.look(ctx, r, now)
+	if err == nil && s.Now().UnixMicro() > latest {
+		err = errLate
+	}
 	if err != nil {
 		return nil, 0, err
 	}
@@ -91,7 +98,7 @@ func (s *Store) tryClaim(ctx context.Context, r *memory.ClaimRequest, w *waiter)
 		}
 		ready++
 	}
-	claims, err = s.take(ctx, r, found[:ready], &next)
+	claims, err = s.take(ctx, r, latest, found[:ready], &next)
 	return claims, next, err
 }
 
@@ -180,15 +187,15 @@ func wanted(r *memory.ClaimRequest) int {
 	return max(r.Max, 1)
 }
 
-// take claims of the candidates as many as are wanted and are still there. It
-// lowers next where the server says that one wants attention only later: its
+// take claims of the candidates as many as are wanted and are still there, if the
+// server serves it at the time latest or before, in microseconds. It lowers next where the server says that one wants attention only later: its
 // clock decides.
-func (s *Store) take(ctx context.Context, r *memory.ClaimRequest, from []candidate, next *time.Duration) (claims []memory.Claim, err error) {
+func (s *Store) take(ctx context.Context, r *memory.ClaimRequest, latest int64, from []candidate, next *time.Duration) (claims []memory.Claim, err error) {
 	most := wanted(r)
 	for len(from) > 0 && len(claims) < most && err == nil {
 		n := min(most-len(claims), len(from))
 		var taken []memory.Claim
-		taken, err = s.takeThese(ctx, r, from[:n], next)
+		taken, err = s.takeThese(ctx, r, latest, from[:n], next)
 		claims, from = append(claims, taken...), from[n:]
 	}
 	if len(claims) > 0 {
@@ -198,7 +205,9 @@ func (s *Store) take(ctx context.Context, r *memory.ClaimRequest, from []candida
 }
 
 // takeThese claims the candidates, with one script per shard in one round trip.
-func (s *Store) takeThese(ctx context.Context, r *memory.ClaimRequest, from []candidate, next *time.Duration) ([]memory.Claim, error) {
+// What is sent is waited for even if ctx ends: a claim that nobody knows of would
+// keep its run from everybody until the lease has ended.
+func (s *Store) takeThese(ctx context.Context, r *memory.ClaimRequest, latest int64, from []candidate, next *time.Duration) ([]memory.Claim, error) {
 	which := "sound"
 	switch {
 	case r.Suspects:
@@ -211,7 +220,7 @@ func (s *Store) takeThese(ctx context.Context, r *memory.ClaimRequest, from []ca
 	calls := make([]*call, len(groups))
 	for g, members := range groups {
 		c := &call{script: claimScript, args: []any{
-			r.Worker, r.Lease.Microseconds(), which, flag(r.NoTakeOver), s.Now().Add(tooOld).UnixMicro(), len(members)}}
+			r.Worker, r.Lease.Microseconds(), which, flag(r.NoTakeOver), latest, len(members)}}
 		for _, i := range members {
 			tokens[i] = memory.Token(rand.Text())
 			s.address(c, from[i].run, from[i].agent)
@@ -219,6 +228,8 @@ func (s *Store) takeThese(ctx context.Context, r *memory.ClaimRequest, from []ca
 		}
 		calls[g] = c
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tooOld)
+	defer cancel()
 	sent := time.Now()
 	replies, errs := s.evalAll(ctx, calls)
 	claims := make([]memory.Claim, len(from))
@@ -232,7 +243,7 @@ func (s *Store) takeThese(ctx context.Context, r *memory.ClaimRequest, from []ca
 		}
 		s.clock.tellText(list[0], sent)
 		if list[1] == "old" {
-			errs[g] = fmt.Errorf("the server served the request more than %v late", tooOld)
+			errs[g] = errLate
 			continue
 		}
 		for k, i := range members {

@@ -51,6 +51,15 @@ func (c *clock) tellText(server any, sent time.Time) {
 	}
 }
 
+// latest is what the server's clock may show by now, in microseconds: what is not
+// due then is not due by that clock.
+func (c *clock) latest() int64 {
+	now := c.now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return now.UnixMicro() + c.error + int64(time.Since(c.found).Seconds()*drift)
+}
+
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -24,18 +25,29 @@ func (s *Store) Commit(ctx context.Context, c *memory.Commit) error {
 	if err != nil {
 		return err
 	}
-	call := &call{script: commitScript, keys: s.commitKeys(c, ""), args: args}
+	call := &call{script: commitScript, keys: s.commitKeys(c), args: args}
 	for {
 		reply, err := s.tryCommit(ctx, c, call)
 		if err != nil {
 			return s.fail(ctx, where("commit to", c.Run), err)
 		}
-		before, err := s.verdict(c, reply)
-		if before == "" {
-			return err
+		if before, other := agentBefore(reply); other {
+			call.keys = s.commitKeys(c, before) // the run is another agent's until now
+			continue
 		}
-		call.keys = s.commitKeys(c, before) // the run is another agent's until now
+		return s.verdict(c, reply)
 	}
+}
+
+// agentBefore returns the agent that the run has had until now, if the reply to a
+// commit says that its keys are wanted. It is "" of an entry that was lost.
+func agentBefore(reply any) (before string, other bool) {
+	list, _ := reply.([]any)
+	if len(list) != 3 || list[1] != "agent" {
+		return "", false
+	}
+	before, other = list[2].(string)
+	return before, other
 }
 
 // tryCommit runs the script, and waits for replicas or the disk where that is
@@ -63,14 +75,14 @@ func (s *Store) batchOf(run agent.RunID) *batch {
 	return s.batches[s.keys.number(run)]
 }
 
-func (s *Store) commitKeys(c *memory.Commit, before string) []string {
+func (s *Store) commitKeys(c *memory.Commit, before ...string) []string {
 	sh := s.keys.of(c.Run)
 	keys := []string{
 		sh.run(c.Run), sh.log(c.Run), sh.snap(c.Run), sh.asks(c.Run), sh.runs(), sh.inbox(), sh.erased(), sh.agents(),
 		sh.want(c.Index.Agent), sh.suspects(c.Index.Agent),
 	}
-	if before != "" {
-		keys = append(keys, sh.want(before), sh.suspects(before))
+	for _, name := range before {
+		keys = append(keys, sh.want(name), sh.suspects(name))
 	}
 	return keys
 }
@@ -118,12 +130,11 @@ func flag(b bool) string {
 	return ""
 }
 
-// verdict is what a commit's reply means. If before is not empty, the keys of
-// that agent are wanted, too.
-func (s *Store) verdict(c *memory.Commit, reply any) (before string, err error) {
+// verdict is what a commit's reply means.
+func (s *Store) verdict(c *memory.Commit, reply any) error {
 	list, ok := reply.([]any)
 	if !ok || len(list) < 2 {
-		return "", errReply
+		return errReply
 	}
 	text := func(i int) string {
 		if i < len(list) {
@@ -135,19 +146,19 @@ func (s *Store) verdict(c *memory.Commit, reply any) (before string, err error) 
 	switch text(1) {
 	case "ok", "done":
 		s.claims.committed(c)
-		return "", nil
+		return nil
 	case "conflict":
-		return "", fmt.Errorf("redis: commit to run %s on record %d %q, but the log ends with %s %q: %w", c.Run, c.Base.Seq, c.Base.ID, text(2), text(3), memory.ErrConflict)
+		return fmt.Errorf("redis: commit to run %s on record %d %q, but the log ends with %s %q: %w", c.Run, c.Base.Seq, c.Base.ID, text(2), text(3), memory.ErrConflict)
 	case "lost":
-		return "", fmt.Errorf("redis: commit to run %s: %w", c.Run, memory.ErrClaimLost)
+		return fmt.Errorf("redis: commit to run %s: %w", c.Run, memory.ErrClaimLost)
 	case "erased":
-		return "", fmt.Errorf("redis: commit to run %s: %w", c.Run, memory.ErrErased)
+		return fmt.Errorf("redis: commit to run %s: %w", c.Run, memory.ErrErased)
+	case "done, and not waited for":
+		return fmt.Errorf("redis: commit to run %s: it took place, and the server could not be asked to wait until it is kept: %s", c.Run, text(2))
 	case "corrupt":
-		return "", damaged(c.Run, "%s", text(2))
-	case "agent":
-		return text(2), nil
+		return damaged(c.Run, "%s", text(2))
 	}
-	return "", errReply
+	return errReply
 }
 
 // waits reports whether anything is to be waited for after a commit that Acts.
@@ -156,11 +167,12 @@ func (s *Store) waits() bool { return s.opts.Replicas > 0 || s.opts.Fsync }
 // evalAndWait runs a script, and waits on the same connection until what it wrote
 // is where the options want it.
 func (s *Store) evalAndWait(ctx context.Context, c *call) (any, error) {
-	node, err := s.node(ctx, c.keys[0])
-	if err != nil {
-		return nil, err
-	}
-	for _, known := range []bool{true, false} {
+	known := true
+	for range 3 {
+		node, err := s.node(ctx, c.keys[0])
+		if err != nil {
+			return nil, err
+		}
 		pipe := node.Pipeline()
 		var cmd, wait *goredis.Cmd
 		if known {
@@ -177,14 +189,18 @@ func (s *Store) evalAndWait(ctx context.Context, c *call) (any, error) {
 		_, _ = pipe.Exec(ctx) // each command has its error
 		reply, err := cmd.Result()
 		if known && err != nil && goredis.HasErrorPrefix(err, "NOSCRIPT") {
+			known = false
 			continue
+		}
+		if err != nil && goredis.HasErrorPrefix(err, "MOVED") && s.reload(ctx) == nil {
+			continue // the slot has another node now
 		}
 		if err != nil {
 			return nil, err
 		}
 		return reply, s.waited(wait)
 	}
-	return nil, errReply
+	return nil, errors.New("the slot of the run is on its way from one node to another; try again")
 }
 
 // waited reports what is missing.

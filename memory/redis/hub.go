@@ -2,6 +2,8 @@ package redis
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,6 +39,8 @@ type hub struct {
 	closed   bool
 	waiting  map[string]bool // channels of news whose first subscription is not confirmed yet
 	hears    chan struct{}   // closed when all are
+	moving   map[int]bool    // shards whose slot has got another node, and whose channels are followed there
+	unheard  map[string]bool // channels of such shards that are not subscribed to again yet
 
 	subMu sync.Mutex // held while subscriptions are changed, which may take as long as a connection does
 	subs  map[int]*goredis.PubSub
@@ -47,7 +51,7 @@ type hub struct {
 
 func newHub(s *Store, sharded bool) *hub {
 	h := &hub{store: s, publish: "PUBLISH", sharded: sharded,
-		hears: make(chan struct{}), waiting: map[string]bool{},
+		hears: make(chan struct{}), waiting: map[string]bool{}, moving: map[int]bool{}, unheard: map[string]bool{},
 		waiters: map[*waiter]bool{}, watchers: map[agent.RunID]map[*watcher]bool{},
 		subs: map[int]*goredis.PubSub{}, heard: map[agent.RunID]bool{}}
 	if sharded {
@@ -138,6 +142,9 @@ func (h *hub) sub(shard int) *goredis.PubSub {
 			switch m := m.(type) {
 			case *goredis.Subscription:
 				h.subscribed(m)
+				if m.Kind == "sunsubscribe" && h.wants(m.Channel) {
+					h.moved(shard)
+				}
 			case *goredis.Message:
 				h.message(m.Channel, m.Payload)
 			}
@@ -152,6 +159,9 @@ func (h *hub) subscribed(m *goredis.Subscription) {
 	if !strings.HasSuffix(m.Kind, "subscribe") || strings.HasSuffix(m.Kind, "unsubscribe") {
 		return
 	}
+	h.mu.Lock()
+	delete(h.unheard, m.Channel)
+	h.mu.Unlock()
 	if _, run, ok := strings.Cut(m.Channel, "}:watch:"); ok {
 		h.each(agent.RunID(run), (*watcher).lost)
 		return
@@ -170,6 +180,92 @@ func (h *hub) subscribed(m *goredis.Subscription) {
 	h.mu.Unlock()
 	if !first {
 		h.store.claims.newsAll()
+	}
+}
+
+// wants reports whether a channel is to be heard.
+func (h *hub) wants(channel string) bool {
+	if _, run, ok := strings.Cut(channel, "}:watch:"); ok {
+		h.subMu.Lock()
+		defer h.subMu.Unlock()
+		return h.heard[agent.RunID(run)]
+	}
+	return h.wantsNews()
+}
+
+// moved is told when a node of a Cluster has ended a subscription, since it has
+// given the shard's slot away: the client stays with that node.
+func (h *hub) moved(shard int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.moving[shard] {
+		h.moving[shard] = true
+		h.readers.Go(func() { h.follow(shard) })
+	}
+}
+
+// follow subscribes to the channels of a shard anew, until all are confirmed: the
+// nodes of a Cluster learn one after the other who has the slot.
+func (h *hub) follow(shard int) {
+	const soon, late = 50 * time.Millisecond, 2 * time.Second
+	for pause := soon; h.store.life.Err() == nil; pause = min(2*pause, late) {
+		_ = h.store.reload(h.store.life) // or it tries again
+		h.resubscribe(shard)
+		sleep(h.store.life, pause)
+		h.mu.Lock()
+		all := !slices.ContainsFunc(slices.Collect(maps.Keys(h.unheard)), func(channel string) bool {
+			return strings.HasPrefix(channel, string(h.store.keys.shard(shard)))
+		})
+		if all {
+			delete(h.moving, shard)
+		}
+		h.mu.Unlock()
+		if all {
+			return
+		}
+	}
+}
+
+// resubscribe makes a new connection for the channels of a shard.
+func (h *hub) resubscribe(shard int) {
+	h.subMu.Lock()
+	defer h.subMu.Unlock()
+	var channels []string
+	if h.wantsNews() {
+		channels = append(channels, h.store.keys.shard(shard).news())
+	}
+	for run := range h.heard {
+		if h.store.keys.number(run) == shard {
+			channels = append(channels, h.store.keys.shard(shard).watch(run))
+		}
+	}
+	if sub := h.subs[shard]; sub != nil {
+		delete(h.subs, shard)
+		_ = sub.Close()
+	}
+	h.mu.Lock()
+	for _, channel := range channels {
+		h.unheard[channel] = true
+	}
+	h.mu.Unlock()
+	for _, channel := range channels {
+		h.subscribe(shard, channel)
+	}
+}
+
+func (h *hub) wantsNews() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.listens
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 
@@ -268,6 +364,9 @@ func (h *hub) settle(run agent.RunID) {
 		h.subscribe(n, channel)
 	} else {
 		delete(h.heard, run)
+		h.mu.Lock()
+		delete(h.unheard, channel)
+		h.mu.Unlock()
 		h.unsubscribe(n, channel)
 	}
 }

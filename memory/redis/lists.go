@@ -278,9 +278,10 @@ func decodeEntry(run agent.RunID, cmd *goredis.SliceCmd) (e *memory.RunEntry, cl
 	return e, values[7] != nil, nil
 }
 
+const brokenReason = "its entry in the store is damaged: fermata store check says how"
+
 func broken(run agent.RunID) *memory.RunEntry {
-	return &memory.RunEntry{Run: run, Index: memory.Index{Status: agent.StatusStuck,
-		Reason: "its entry in the store is damaged: fermata store check says how"}}
+	return &memory.RunEntry{Run: run, Index: memory.Index{Status: agent.StatusStuck, Reason: brokenReason}}
 }
 
 // Asks implements [memory.Store].

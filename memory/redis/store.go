@@ -46,6 +46,7 @@ const (
 	defaultPrefix = "fermata:"
 	defaultShards = 16
 	maxShards     = 1024
+	defaultWait   = 5 * time.Second
 	format        = "1" // of what is kept
 )
 
@@ -58,6 +59,7 @@ type Store struct {
 	clock  clock
 	hub    *hub
 	claims *claims
+	tender *tender
 
 	batches []*batch // of commits: one, or on a Cluster one for each shard
 
@@ -104,7 +106,7 @@ func New(ctx context.Context, client goredis.UniversalClient, o *Options) (*Stor
 		s.opts.Prefix = defaultPrefix
 	}
 	if s.opts.WaitTimeout == 0 {
-		s.opts.WaitTimeout = 5 * time.Second
+		s.opts.WaitTimeout = defaultWait
 	}
 	if err := s.opts.check(); err != nil {
 		return nil, err
@@ -124,6 +126,7 @@ func New(ctx context.Context, client goredis.UniversalClient, o *Options) (*Stor
 		s.batches = append(s.batches, &batch{s: s})
 	}
 	s.hub = newHub(s, sharded(ctx, client))
+	s.tender = newTender(s)
 	return s, nil
 }
 
@@ -162,14 +165,18 @@ func (s *Store) settle(ctx context.Context) error {
 		shards = defaultShards
 	}
 	key := s.keys.config()
-	pipe := s.client.TxPipeline()
-	pipe.HSetNX(ctx, key, "format", format)
-	pipe.HSetNX(ctx, key, "shards", shards)
-	there := pipe.HMGet(ctx, key, "format", "shards")
-	if _, err := pipe.Exec(ctx); err != nil {
+	values, err := s.client.HMGet(ctx, key, "format", "shards").Result()
+	if err == nil && (values[0] == nil || values[1] == nil) { // nothing is written to a store that is there
+		pipe := s.client.Pipeline()
+		pipe.HSetNX(ctx, key, "format", format)
+		pipe.HSetNX(ctx, key, "shards", shards)
+		there := pipe.HMGet(ctx, key, "format", "shards")
+		_, err = pipe.Exec(ctx)
+		values = there.Val()
+	}
+	if err != nil {
 		return s.fail(ctx, "open: the key "+key, err)
 	}
-	values := there.Val()
 	if f, _ := values[0].(string); f != format {
 		return fmt.Errorf("redis: the store at prefix %q has the format %q, and this program knows %s: use a newer program", s.keys.prefix, f, format)
 	}
@@ -195,6 +202,7 @@ func (s *Store) Close() error {
 		err = s.voidAll()
 		s.end()
 		s.hub.close()
+		s.tender.close()
 		if s.own {
 			err = errors.Join(err, s.client.Close())
 		}
@@ -228,6 +236,14 @@ func (s *Store) node(ctx context.Context, key string) (goredis.Cmdable, error) {
 		return c.MasterForKey(ctx, key)
 	}
 	return s.client, nil
+}
+
+// reload asks a Cluster anew which node has which slot.
+func (s *Store) reload(ctx context.Context) error {
+	if c, ok := s.client.(*goredis.ClusterClient); ok {
+		return c.ForEachMaster(ctx, func(context.Context, *goredis.Client) error { return nil }) // it reads the map before
+	}
+	return errors.New("redis: MOVED, and the address is not that of a Cluster; write redis+cluster://")
 }
 
 // where names a run in an error.

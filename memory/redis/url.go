@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -34,7 +35,7 @@ type target struct {
 func parse(rawURL string, o *Options) (*target, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		return nil, fmt.Errorf("redis: the store's address is not a URL: %w", withoutURL(err))
+		return nil, errors.New("redis: the store's address is not a URL; it must be like redis://user:password@host:port, with the special characters of the password as %XX")
 	}
 	if !slices.Contains(schemes, u.Scheme) {
 		return nil, fmt.Errorf("redis: the store's address begins with %q; it must begin with one of %s, and then ://", u.Scheme, strings.Join(schemes, ", "))
@@ -62,16 +63,6 @@ func parse(rawURL string, o *Options) (*target, error) {
 		}
 	}
 	return t, q.finish()
-}
-
-// withoutURL takes an error of url.Parse without the URL in it, which may have a
-// password.
-func withoutURL(err error) error {
-	var e *url.Error
-	if errors.As(err, &e) {
-		return e.Err
-	}
-	return err
 }
 
 func addresses(hosts, kind string) []string {
@@ -115,6 +106,9 @@ func (t *target) path(path string) error {
 		return nil
 	}
 	n, err := strconv.Atoi(db)
+	if (err != nil || n < 0) && strings.Contains(path, "@") { // it is the end of a password
+		return errors.New("redis: the address has an @ after a /; write a / in the password as %2F")
+	}
 	if err != nil || n < 0 {
 		return fmt.Errorf("redis: the address names the database %q; it must be a number", db)
 	}
@@ -180,6 +174,9 @@ func (t *target) connect() goredis.UniversalClient {
 	o.ClientName = "fermata"
 	o.Protocol = 2 // nothing of 3 is needed, and looking for pushed messages takes time
 	o.ContextTimeoutEnabled = true
+	if wait := t.options.WaitTimeout; t.options.Replicas > 0 || t.options.Fsync {
+		o.ReadTimeout = 3*time.Second + cmp.Or(wait, defaultWait) // the client's own, and what WAIT takes
+	}
 	o.IsClusterMode = t.kind == "cluster"
 	if t.kind == "redis" {
 		o.Addrs = o.Addrs[:1]

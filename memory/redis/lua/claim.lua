@@ -13,6 +13,8 @@ local now = clock()
 if now > tonumber(ARGV[5]) then return {int(now), 'old'} end
 
 local function try(run, want, suspects, id, agent, mine)
+  local score, whole = listed(want, suspects, id)
+  if not whole then return {'corrupt', 'a list of its agent is of another type'} end
   local h = redis.pcall('HMGET', run, 'seq', 'id', 'token', 'agent', 'strikes')
   if h.err then
     -- It is looked at again in a minute, and stops nobody else.
@@ -28,7 +30,6 @@ local function try(run, want, suspects, id, agent, mine)
   local token, strikes = h[3], strikes_of(h[5], h[3])
   if token == mine then return {'taken', h[1], h[2], int(tonumber(h[5]) or 0)} end -- the reply to it was lost
   if most <= 0 then return {'no'} end
-  local score = tonumber(redis.call('ZSCORE', want, id) or redis.call('ZSCORE', suspects, id) or nil)
   if not score then return {'no'} end
   if score > now then return {'no', int(score - now)} end
   if token and ARGV[4] == '1' then return {'no'} end

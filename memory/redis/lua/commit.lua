@@ -15,7 +15,7 @@
 -- Returns {now, 'ok'}; or, with nothing changed, {now, 'done'} (the records are there
 --       already), {now, 'conflict', seq, id}, {now, 'lost'}, {now, 'erased'},
 --       {now, 'agent', name} (KEYS 11 and 12 must be those of this agent),
---       {now, 'corrupt', what}.
+--       {now, 'corrupt', what}; or {now, 'done, and not waited for', why}.
 local run, log, asks = KEYS[1], KEYS[2], KEYS[4]
 local id, base_seq, base_id, claim = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local agent, wake = ARGV[8], ARGV[12]
@@ -28,7 +28,9 @@ local h = redis.call('HMGET', run, 'seq', 'id', 'token', 'agent', 'strikes', 'ti
 local seq, token = tonumber(h[1] or 0), h[3]
 if not h[1] then
   if redis.call('SISMEMBER', KEYS[7], id) == 1 then return {reply, 'erased'} end
-  if h[3] or h[4] then return {reply, 'corrupt', 'its entry has no number of records'} end
+  if h[3] or h[4] or redis.call('EXISTS', log) == 1 then return {reply, 'corrupt', 'its entry has no number of records'} end
+elseif not seq then
+  return {reply, 'corrupt', 'its entry says that it has ' .. h[1] .. ' records'}
 end
 if seq ~= base_seq or (h[2] or '') ~= base_id then
   if records > 0 and seq >= base_seq + records then
@@ -38,9 +40,16 @@ if seq ~= base_seq or (h[2] or '') ~= base_id then
       own = own and string.match(there[i], '^%S+') == string.match(ARGV[first + i - 1], '^%S+')
     end
     if own then
-      if ARGV[21] == '1' then redis.call('HSET', run, 'seq', int(seq)) end
+      if ARGV[21] == '1' then
+        local wrote = redis.pcall('HSET', run, 'seq', int(seq))
+        if type(wrote) == 'table' then return {reply, 'done, and not waited for', wrote.err} end
+      end
       return {reply, 'done'}
     end
+  end
+  local last = string.match(redis.call('LINDEX', log, -1) or '', '^%S+')
+  if redis.call('LLEN', log) ~= seq or (last or '') ~= (h[2] or '') then
+    return {reply, 'corrupt', 'its log does not end with the record that its entry says'}
   end
   return {reply, 'conflict', int(seq), h[2] or ''}
 end
@@ -49,6 +58,13 @@ if redis.call('LLEN', log) ~= seq then
   return {reply, 'corrupt', 'its log has ' .. redis.call('LLEN', log) .. ' records, and its entry says ' .. int(seq)}
 end
 if h[4] and h[4] ~= agent and not KEYS[11] then return {reply, 'agent', h[4]} end
+if not (sound('ZSCORE', KEYS[9], id) and sound('ZSCORE', KEYS[10], id)
+    and (not KEYS[11] or sound('ZSCORE', KEYS[11], id) and sound('ZSCORE', KEYS[12], id))
+    and (records == 0 or sound('ZSCORE', KEYS[5], id))
+    and (h[4] == agent or sound('SISMEMBER', KEYS[8], agent))
+    and (opened + closed == 0 or sound('HEXISTS', asks, '') and sound('ZSCORE', KEYS[6], ''))) then
+  return {reply, 'corrupt', 'one of its keys, or a list of its shard, is of another type'}
+end
 
 for i = first, first + records - 1, 1000 do
   redis.call('RPUSH', log, unpack(ARGV, i, math.min(i + 999, first + records - 1)))

@@ -10,12 +10,12 @@ if type(agent) == 'string' and agent ~= ARGV[4] then return {'agent', agent} end
 redis.call('SADD', KEYS[7], ARGV[1])
 local asks = redis.pcall('HKEYS', KEYS[4])
 if asks.err then asks = {} end
-for i = 1, #asks do redis.call('ZREM', KEYS[6], asks[i]) end
+for i = 1, #asks do redis.pcall('ZREM', KEYS[6], asks[i]) end
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[8], KEYS[9])
-redis.call('ZREM', KEYS[5], ARGV[1])
+redis.pcall('ZREM', KEYS[5], ARGV[1]) -- a list of another type keeps nobody from erasing
 if KEYS[10] then
-  redis.call('ZREM', KEYS[10], ARGV[1])
-  redis.call('ZREM', KEYS[11], ARGV[1])
+  redis.pcall('ZREM', KEYS[10], ARGV[1])
+  redis.pcall('ZREM', KEYS[11], ARGV[1])
 end
 redis.call(ARGV[2], ARGV[3], 'end 0 ')
 return {'ok'}

@@ -20,6 +20,20 @@ local function strikes_of(strikes, token)
   return (tonumber(strikes) or 0) + (token and 1 or 0)
 end
 
+-- sound reports whether a read finds no key of another type. What a script is to
+-- write to is read so before the first write.
+local function sound(...)
+  local v = redis.pcall(...)
+  return type(v) ~= 'table' or not v.err
+end
+
+-- listed returns when a run wants attention, or nil, and whether the two lists are sound.
+local function listed(want, suspects, id)
+  local a, b = redis.pcall('ZSCORE', want, id), redis.pcall('ZSCORE', suspects, id)
+  if type(a) == 'table' or type(b) == 'table' then return nil, false end
+  return tonumber(a or b or nil), true
+end
+
 -- place sets when a run wants attention; a score of nil: not by itself.
 local function place(want, suspects, id, strikes, score)
   local to, from = want, suspects

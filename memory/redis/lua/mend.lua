@@ -18,7 +18,7 @@ local updated = string.match(redis.call('LINDEX', KEYS[2], -1) or '', '^%S+ (%d+
 if updated and tonumber(redis.call('ZSCORE', KEYS[4], id) or nil) ~= -tonumber(updated) then
   found('it is not in the list of runs at the time of its last record', function() redis.call('ZADD', KEYS[4], '-' .. updated, id) end)
 end
-if h[1] and redis.call('SISMEMBER', KEYS[6], h[1]) == 0 then
+if h[1] and h[1] ~= '' and redis.call('SISMEMBER', KEYS[6], h[1]) == 0 then
   found('its agent ' .. h[1] .. ' is not among the agents', function() redis.call('SADD', KEYS[6], h[1]) end)
 end
 

@@ -19,10 +19,10 @@ for a = 4, #ARGV, 6 do
     reply[#reply + 1] = {'agent', h[4]}
   else
     local strikes, score = tonumber(h[5]) or 0, tonumber(h[6])
+    local ends, whole = listed(want, suspects, id)
     if ARGV[3] == '1' then
       strikes = strikes + 1
-      local ends = tonumber(redis.call('ZSCORE', want, id) or redis.call('ZSCORE', suspects, id) or now)
-      score = math.min(ends, now)
+      score = math.min(ends or now, now)
     elseif ARGV[a + 5] ~= '' then
       score = tonumber(ARGV[a + 5])
     else
@@ -35,7 +35,7 @@ for a = 4, #ARGV, 6 do
     else
       redis.call('HDEL', run, 'token', 'worker', 'strikes')
     end
-    place(want, suspects, id, strikes, score)
+    if whole then place(want, suspects, id, strikes, score) end
     announce(ARGV[1], ARGV[2], id, agent, score, now)
     reply[#reply + 1] = 'ok'
   end

@@ -16,7 +16,8 @@ for i = 1, #KEYS, 3 do
   elseif h[4] ~= ARGV[a + 1] then
     reply[#reply + 1] = {'agent', h[4]}
   else
-    place(KEYS[i + 1], KEYS[i + 2], ARGV[a], strikes_of(h[5], h[3]), now + tonumber(ARGV[1]))
+    local _, whole = listed(KEYS[i + 1], KEYS[i + 2], ARGV[a])
+    if whole then place(KEYS[i + 1], KEYS[i + 2], ARGV[a], strikes_of(h[5], h[3]), now + tonumber(ARGV[1])) end
     reply[#reply + 1] = {'held', h[1], h[2]}
   end
 end
