@@ -41,6 +41,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code": code, "get": get, "serve": serve, "newer": newer, "jsonlines": jsonLines, "oneline": oneLine,
+			"stranger": stranger, "unreadable": unreadable, "disturb": disturb, "gone": gone,
 		},
 	})
 }

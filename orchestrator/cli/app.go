@@ -32,7 +32,7 @@ type App struct {
 	// path is a URL, a server of memory/redis.
 	Open func(path string) (memory.Store, error)
 
-	Commands []*cobra.Command // the program's own, beside chat, runs, asks and work
+	Commands []*cobra.Command // the program's own, beside chat, runs, asks, work and store
 }
 
 // Setup is what agents are made of.
@@ -82,7 +82,7 @@ share it, and each of them may be killed at any moment.`,
 	flags.StringVar(&p.storeFlag, "store", "", "the store's `file`, or redis://host:port (FERMATA_STORE; default "+tilde(p.defaultStore())+")")
 	flags.BoolVar(&p.json, "json", false, "print JSON, one object per line")
 	flags.BoolVar(&p.noColor, "no-color", false, "never use colours (NO_COLOR)")
-	root.AddCommand(p.chatCommand(), p.runsCommand(), p.asksCommand(), p.workCommand())
+	root.AddCommand(p.chatCommand(), p.runsCommand(), p.asksCommand(), p.workCommand(), p.storeCommand())
 	root.AddCommand(p.app.Commands...)
 	return root
 }

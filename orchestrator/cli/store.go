@@ -58,9 +58,7 @@ func (p *program) open(mustExist bool) (memory.Store, error) {
 		return p.app.Open(path)
 	}
 	if isURL(path) {
-		ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
-		defer cancel()
-		return redis.Open(ctx, path, nil)
+		return dial(path)
 	}
 	if _, err := os.Stat(path); mustExist && errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no store at %s; %s chat makes one", path, p.app.Name)
@@ -72,6 +70,37 @@ func (p *program) open(mustExist bool) (memory.Store, error) {
 	}
 	return sqlite.Open(path, nil)
 }
+
+// dial opens a store on a server.
+func dial(address string) (memory.Store, error) {
+	if !redis.IsURL(address) {
+		scheme, _, _ := strings.Cut(address, "://")
+		return nil, usage("there are no stores at addresses that begin with %s://; give redis://host:port, or a file", cleanLine(scheme))
+	}
+	redis.Quiet()
+	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
+	defer cancel()
+	store, err := redis.Open(ctx, address, nil)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, fmt.Errorf("the store at %s has not answered within %v; is the address right, and does the server speak TLS (rediss://) or not (redis://)?", shown(address), dialTimeout)
+	case err != nil:
+		return nil, &unopened{address, err}
+	}
+	return store, nil
+}
+
+// unopened is the error of a server's store that cannot be opened.
+type unopened struct {
+	address string
+	err     error
+}
+
+func (e *unopened) Error() string {
+	return fmt.Sprintf("the store at %s cannot be used: %s", shown(e.address), strings.TrimPrefix(unprefixed(e.err.Error()), "open: "))
+}
+
+func (e *unopened) Unwrap() error { return e.err }
 
 // tilde shortens a path below the home directory.
 func tilde(path string) string {
@@ -91,7 +120,7 @@ func shown(path string) string {
 		return path
 	}
 	u, err := url.Parse(path)
-	if err != nil {
+	if err != nil || strings.Contains(u.Path+u.RawQuery+u.Fragment, "@") { // which is the end of a password
 		scheme, _, _ := strings.Cut(path, "://")
 		return scheme + "://…"
 	}

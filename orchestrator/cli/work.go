@@ -19,7 +19,7 @@ import (
 
 func (p *program) workCommand() *cobra.Command {
 	var model string
-	var grace time.Duration
+	var grace, retain time.Duration
 	cmd := &cobra.Command{
 		Use:   "work",
 		Short: "Drive the runs that others have started or answered",
@@ -29,16 +29,20 @@ lost. There may be any number of workers over one store.
 
 SIGINT or SIGTERM ends it: running calls may finish, for --grace at most, and
 nothing is lost. A second one ends it at once.`,
-		Example: p.example("work", "until Ctrl-C", "work --store /srv/desk.db --json", "a line of JSON per event"),
+		Example: p.example("work", "until Ctrl-C", "work --store /srv/desk.db --json", "a line of JSON per event", "work --retain 720h", "and erase what ended a month ago"),
 		Args:    exactly(0, "no arguments"),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return p.work(cmd.Context(), model, grace) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return p.work(cmd.Context(), model, grace, retain) },
 	}
 	cmd.Flags().StringVar(&model, "model", "", "the `name` of the model (FERMATA_MODEL); offline is the built-in one")
 	cmd.Flags().DurationVar(&grace, "grace", 10*time.Second, "how long running calls may go on after a signal")
+	cmd.Flags().DurationVar(&retain, "retain", 0, "erase runs this `long` after their end, such as 720h; 0 keeps them")
 	return cmd
 }
 
-func (p *program) work(ctx context.Context, model string, grace time.Duration) error {
+func (p *program) work(ctx context.Context, model string, grace, retain time.Duration) error {
+	if retain < 0 {
+		return usage("--retain is %v; give how long ended runs are kept, or 0 to keep them", retain)
+	}
 	m, err := p.chooseModel(model)
 	if err != nil {
 		return err
@@ -57,7 +61,7 @@ func (p *program) work(ctx context.Context, model string, grace time.Duration) e
 		grace = -1
 	}
 	o, err := orchestrator.New(&witness{store, log}, agents, &orchestrator.Options{
-		Grace: grace, Logger: slog.New(slog.NewTextHandler(&complaints{p}, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Grace: grace, Retain: retain, Logger: slog.New(slog.NewTextHandler(&complaints{p}, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
 		return err
