@@ -2,8 +2,6 @@ package redis
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,10 +35,10 @@ type hub struct {
 	watchers map[agent.RunID]map[*watcher]bool
 	listens  bool
 	closed   bool
-	waiting  map[string]bool // channels of news whose first subscription is not confirmed yet
-	hears    chan struct{}   // closed when all are
-	moving   map[int]bool    // shards whose slot has got another node, and whose channels are followed there
-	unheard  map[string]bool // channels of such shards that are not subscribed to again yet
+	waiting  map[string]bool    // channels of news whose first subscription is not confirmed yet
+	hears    chan struct{}      // closed when all are
+	moving   map[int]bool       // shards whose slot has got another node, and whose channels are followed there
+	unheard  map[string]unheard // sharded channels whose subscription is not confirmed yet
 
 	subMu sync.Mutex // held while subscriptions are changed, which may take as long as a connection does
 	subs  map[int]*goredis.PubSub
@@ -49,9 +47,15 @@ type hub struct {
 	readers conc.WaitGroup
 }
 
+// unheard is a subscription of a shard that is not confirmed yet.
+type unheard struct {
+	shard int
+	since time.Time
+}
+
 func newHub(s *Store, sharded bool) *hub {
 	h := &hub{store: s, publish: "PUBLISH", sharded: sharded,
-		hears: make(chan struct{}), waiting: map[string]bool{}, moving: map[int]bool{}, unheard: map[string]bool{},
+		hears: make(chan struct{}), waiting: map[string]bool{}, moving: map[int]bool{}, unheard: map[string]unheard{},
 		waiters: map[*waiter]bool{}, watchers: map[agent.RunID]map[*watcher]bool{},
 		subs: map[int]*goredis.PubSub{}, heard: map[agent.RunID]bool{}}
 	if sharded {
@@ -100,40 +104,54 @@ func (h *hub) listen(ctx context.Context) {
 // subscribe adds a channel. What cannot be asked now the client asks when it has
 // a connection again. subMu is held.
 func (h *hub) subscribe(shard int, channel string) {
-	if sub := h.sub(shard); sub != nil {
-		if h.sharded {
-			_ = sub.SSubscribe(h.store.life, channel)
-		} else {
-			_ = sub.Subscribe(h.store.life, channel)
-		}
+	if h.sharded {
+		h.mu.Lock()
+		h.unheard[channel] = unheard{shard, time.Now()}
+		h.mu.Unlock()
+	} else {
+		shard = 0
+	}
+	switch sub := h.subs[shard]; {
+	case sub == nil:
+		h.connect(shard, channel)
+	case h.sharded:
+		_ = sub.SSubscribe(h.store.life, channel)
+	default:
+		_ = sub.Subscribe(h.store.life, channel)
 	}
 }
 
 // unsubscribe is the opposite. subMu is held.
 func (h *hub) unsubscribe(shard int, channel string) {
-	if sub := h.sub(shard); sub != nil {
-		if h.sharded {
-			_ = sub.SUnsubscribe(h.store.life, channel)
-		} else {
+	if !h.sharded {
+		if sub := h.subs[0]; sub != nil {
 			_ = sub.Unsubscribe(h.store.life, channel)
 		}
+		return
+	}
+	h.mu.Lock()
+	delete(h.unheard, channel)
+	h.mu.Unlock()
+	sub := h.subs[shard]
+	if sub != nil && len(h.channels(shard)) > 0 {
+		_ = sub.SUnsubscribe(h.store.life, channel)
+	} else if sub != nil { // without channels it would be made anew to any node
+		delete(h.subs, shard)
+		_ = sub.Close()
 	}
 }
 
-// sub returns the connection for a shard, made if there is none yet; nil after
-// close. subMu is held.
-func (h *hub) sub(shard int) *goredis.PubSub {
-	if !h.sharded {
-		shard = 0
-	}
-	if sub := h.subs[shard]; sub != nil || h.store.life.Err() != nil {
-		return sub
+// connect makes the connection for a shard, with its first channel, by which a
+// Cluster's client knows the node. It does nothing after close. subMu is held.
+func (h *hub) connect(shard int, channel string) {
+	if h.store.life.Err() != nil {
+		return
 	}
 	var sub *goredis.PubSub
 	if h.sharded {
-		sub = h.store.client.SSubscribe(h.store.life)
+		sub = h.store.client.SSubscribe(h.store.life, channel)
 	} else {
-		sub = h.store.client.Subscribe(h.store.life)
+		sub = h.store.client.Subscribe(h.store.life, channel)
 	}
 	h.subs[shard] = sub
 	messages := sub.ChannelWithSubscriptions(goredis.WithChannelSize(1000))
@@ -150,7 +168,6 @@ func (h *hub) sub(shard int) *goredis.PubSub {
 			}
 		}
 	})
-	return sub
 }
 
 // subscribed is told at each new subscription, also after a connection was lost:
@@ -198,9 +215,26 @@ func (h *hub) wants(channel string) bool {
 func (h *hub) moved(shard int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.moving[shard] {
+	if !h.closed && !h.moving[shard] {
 		h.moving[shard] = true
 		h.readers.Go(func() { h.follow(shard) })
+	}
+}
+
+// confirm sees after subscriptions that are not confirmed in time: a node that has
+// not the slot refuses them, and the client stays with it.
+func (h *hub) confirm() {
+	const inTime = time.Second
+	var late []int
+	h.mu.Lock()
+	for _, u := range h.unheard {
+		if time.Since(u.since) > inTime {
+			late = append(late, u.shard)
+		}
+	}
+	h.mu.Unlock()
+	for _, shard := range late {
+		h.moved(shard)
 	}
 }
 
@@ -213,9 +247,10 @@ func (h *hub) follow(shard int) {
 		h.resubscribe(shard)
 		sleep(h.store.life, pause)
 		h.mu.Lock()
-		all := !slices.ContainsFunc(slices.Collect(maps.Keys(h.unheard)), func(channel string) bool {
-			return strings.HasPrefix(channel, string(h.store.keys.shard(shard)))
-		})
+		all := true
+		for _, u := range h.unheard {
+			all = all && u.shard != shard
+		}
 		if all {
 			delete(h.moving, shard)
 		}
@@ -230,27 +265,26 @@ func (h *hub) follow(shard int) {
 func (h *hub) resubscribe(shard int) {
 	h.subMu.Lock()
 	defer h.subMu.Unlock()
-	var channels []string
-	if h.wantsNews() {
-		channels = append(channels, h.store.keys.shard(shard).news())
-	}
-	for run := range h.heard {
-		if h.store.keys.number(run) == shard {
-			channels = append(channels, h.store.keys.shard(shard).watch(run))
-		}
-	}
 	if sub := h.subs[shard]; sub != nil {
 		delete(h.subs, shard)
 		_ = sub.Close()
 	}
-	h.mu.Lock()
-	for _, channel := range channels {
-		h.unheard[channel] = true
-	}
-	h.mu.Unlock()
-	for _, channel := range channels {
+	for _, channel := range h.channels(shard) {
 		h.subscribe(shard, channel)
 	}
+}
+
+// channels returns those of a shard that are to be heard. subMu is held.
+func (h *hub) channels(shard int) (all []string) {
+	if h.wantsNews() {
+		all = append(all, h.store.keys.shard(shard).news())
+	}
+	for run := range h.heard {
+		if h.store.keys.number(run) == shard {
+			all = append(all, h.store.keys.shard(shard).watch(run))
+		}
+	}
+	return all
 }
 
 func (h *hub) wantsNews() bool {
@@ -364,9 +398,6 @@ func (h *hub) settle(run agent.RunID) {
 		h.subscribe(n, channel)
 	} else {
 		delete(h.heard, run)
-		h.mu.Lock()
-		delete(h.unheard, channel)
-		h.mu.Unlock()
 		h.unsubscribe(n, channel)
 	}
 }

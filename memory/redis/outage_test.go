@@ -116,6 +116,41 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// TestFailover has a replica take the primary's place.
+func TestFailover(t *testing.T) {
+	t.Parallel()
+	sentinel := redisserver.TestSentinel(t, nil)
+	a, b := open(t, sentinelURL(sentinel), nil), open(t, sentinelURL(sentinel), nil)
+	p := begin(t, b, "r1")
+	claim := take(t, a, "r1")
+	claimed, hints := claims(t, a), watch(t, a, "r1")
+	sees(t, hints, p)
+	primary, err := sentinel.Primary(t.Context())
+	must(t, err)
+	if n := admin(t, primary).Wait(t.Context(), 1, patience).Val(); n != 1 {
+		t.Fatal("the replica is not in step")
+	}
+	_, err = sentinel.Failover(t.Context())
+	must(t, err)
+	next := step(b, "r1", p, 1)
+	next.Claim = claim.Token
+	until(t, "a commit takes place on the new primary", func() bool { return b.Commit(t.Context(), next) == nil })
+	sees(t, hints, next.Last())
+	begin(t, b, "r2")
+	if got := soon(t, claimed, "a claim"); got.Run != "r2" {
+		t.Errorf("claimed %+v, want r2", got)
+	}
+	ends(t, a, "r1", next.Last())
+	renewals, err := a.Renew(t.Context(), time.Minute, []memory.Held{held(claim)})
+	must(t, err)
+	if !renewals[0].Held {
+		t.Error("a claim was lost by the failover")
+	}
+	if found := problems(t, a, false); len(found) > 0 {
+		t.Errorf("check finds %v", found)
+	}
+}
+
 // TestForgottenScripts has each kind of call meet a server that does not know
 // the scripts, as after a failover.
 func TestForgottenScripts(t *testing.T) {

@@ -61,6 +61,7 @@ func (t *tender) walk() {
 		case <-t.s.life.Done():
 			return
 		case <-tick.C:
+			t.s.hub.confirm()
 			t.step(t.s.life)
 		}
 	}

@@ -34,6 +34,7 @@ func (s *Store) Watch(ctx context.Context, run agent.RunID) iter.Seq2[memory.Hin
 			select {
 			case <-w.poked:
 			case <-tick.C:
+				s.hub.confirm()
 				w.lost()
 			case <-s.life.Done():
 				w.lost()
