@@ -3,7 +3,7 @@
 GO ?= go
 
 .DEFAULT_GOAL := help
-.PHONY: help tools fmt lint vet staticcheck unit simulation race e2e crash test fuzz bench bench-redis demo
+.PHONY: help tools fmt lint vet staticcheck unit simulation race e2e crash chaos test fuzz bench bench-redis demo
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -44,8 +44,11 @@ simulation: ## a million events of the heart, over random schedules
 e2e: ## the built CLI, in real processes, over a real endpoint
 	$(GO) test -count=1 -v ./e2e/...
 
-crash: ## kill -9 of real workers at random instants
-	$(GO) test -count=1 -v -run 'TestCrash' ./orchestrator/crashtest
+crash: ## kill -9 of real workers at random instants, and chaos in short: of Redis and the network, too
+	$(GO) test -count=1 -v ./orchestrator/crashtest
+
+chaos: ## 5,000 runs, or RUNS, while workers and Redis are killed, frozen and cut off at random
+	$(GO) test -count=1 -v -timeout 1h -run 'TestChaos' ./orchestrator/crashtest -chaos.runs=$${RUNS:-5000}
 
 fuzz: ## each fuzz test for FUZZTIME (default 30s)
 	@for p in $$($(GO) list ./...); do \

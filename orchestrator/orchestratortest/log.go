@@ -39,6 +39,7 @@ func ReadLog(t testing.TB, store memory.Store, id agent.RunID) *Log {
 //     and none is open in a run that has ended
 //   - no attempt of a Once call was begun twice, and none after the first without
 //     a reason: it had surely not taken place, or a person said so
+//   - a claim that another one has followed does nothing any more
 //   - the lists of runs and of open asks say what the log says
 func CheckLog(ctx context.Context, store memory.Store, id agent.RunID) (*Log, error) {
 	l := &Log{State: run.New(id), Closed: map[agent.ActionID]agent.Outcome{}}
@@ -46,7 +47,7 @@ func CheckLog(ctx context.Context, store memory.Store, id agent.RunID) (*Log, er
 	if err != nil {
 		return l, err
 	}
-	calls := &calls{attempts: map[agent.ActionID]int{}, may: map[agent.ActionID]int{}}
+	calls := &calls{attempts: map[agent.ActionID]int{}, may: map[agent.ActionID]int{}, over: map[string]bool{}}
 	for i := range stored.Records {
 		r, err := l.take(&stored.Records[i], calls)
 		if err != nil {
@@ -160,16 +161,35 @@ func (l *Log) judgeActions(r *run.Record, open map[agent.ActionID]bool) error {
 	return nil
 }
 
-// calls judges the attempts of Once calls.
+// calls judges the attempts of Once calls, and the claims under which they are made.
 type calls struct {
 	attempts map[agent.ActionID]int // begun
 	may      map[agent.ActionID]int // which attempt may be begun, for a reason in the log
+	claim    string
+	over     map[string]bool // claims that another has followed
+}
+
+// claimed judges that a record is of a claim.
+func (c *calls) claimed(claim string) error {
+	if c.over[claim] {
+		return fmt.Errorf("it is of the claim %s, which was over: %s had followed it", claim, c.claim)
+	}
+	if claim != c.claim && c.claim != "" {
+		c.over[c.claim] = true
+	}
+	c.claim = claim
+	return nil
 }
 
 // judge judges a record before it is folded into s.
 func (c *calls) judge(r *run.Record, s *run.State) error {
 	switch e := r.Event.(type) {
+	case *run.TookOver:
+		return c.claimed(e.Claim)
 	case *run.Began:
+		if err := c.claimed(e.Claim); err != nil {
+			return err
+		}
 		if e.Attempt <= c.attempts[e.Action] {
 			return fmt.Errorf("it begins attempt %d of call %s, and attempt %d was begun before", e.Attempt, e.Action, c.attempts[e.Action])
 		}
