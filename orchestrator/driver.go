@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -52,6 +53,8 @@ type driver struct {
 
 	j       *journal // nil: to be read
 	durable atomic.Int64
+	before  []*driver       // which drive the run still, for an earlier claim
+	mu      sync.Mutex      // held where known and called are written, and where others read them
 	known   memory.Position // the last record that was durable, as far as this driver has seen
 	running map[run.JobKey]*running
 	called  map[run.JobKey]agent.ActionID // jobs that were started, ever; the action of a Once call
@@ -237,18 +240,28 @@ func (d *driver) step() (wake time.Time, err error) {
 	return d.j.state.WakeAfter(now), nil
 }
 
-// load reads the run's log, or reads on where this process has left it a moment
-// ago, and drops from pending what it has already.
+// load reads the run's log, or at first reads on where this process has left it a
+// moment ago, and drops from pending what it has already.
 func (d *driver) load() error {
+	if d.known.Seq == 0 {
+		d.inherit()
+	}
 	there, began := map[agent.RecordID]bool{}, map[run.JobKey]bool{}
 	same := d.known.Seq == 0
-	j, err := d.o.reread(context.WithoutCancel(d.ctx), d.claim, func(r *run.Record) {
+	see := func(r *run.Record) {
 		there[r.ID] = true
 		same = same || r.Seq == d.known.Seq && r.ID == d.known.ID
 		if b, ok := r.Event.(*run.Began); ok {
 			began[run.Job{Kind: run.JobCall, Action: b.Action, Attempt: b.Attempt}.Key()] = true
 		}
-	})
+	}
+	var j *journal
+	var err error
+	if ctx := context.WithoutCancel(d.ctx); same {
+		j, err = d.o.reread(ctx, d.claim, see)
+	} else { // what is warm now is another driver's, and may be further on than what this one has to find
+		j, err = read(ctx, d.o.store, d.claim.Run, false, see)
+	}
 	if err != nil {
 		return err
 	}
@@ -269,9 +282,27 @@ func (d *driver) load() error {
 	return nil
 }
 
+// inherit takes over what is known to the drivers of this process that still see
+// to calls of the run: their claim was lost, perhaps since the store was rewound.
+func (d *driver) inherit() {
+	for _, old := range d.before {
+		old.mu.Lock()
+		if old.known.Seq > d.known.Seq {
+			d.known = old.known
+		}
+		for key, action := range old.called {
+			d.called[key] = action
+		}
+		old.mu.Unlock()
+	}
+	d.before = nil
+}
+
 // has takes the log as this process knows it.
 func (d *driver) has(j *journal) {
+	d.mu.Lock()
 	d.j, d.known = j, j.base
+	d.mu.Unlock()
 	d.durable.Store(j.base.Seq)
 }
 

@@ -92,10 +92,12 @@ func (d *driver) start(s *starting) *running {
 	r := &running{job: s.job, stop: stop, tool: s.tool}
 	r.once = s.job.Kind == run.JobCall && s.task.Action.Effect == agent.Once
 	d.running[s.job.Key()] = r
+	d.mu.Lock()
 	d.called[s.job.Key()] = ""
 	if r.once {
 		d.called[s.job.Key()] = s.job.Action
 	}
+	d.mu.Unlock()
 	ctx, sight := d.tel.job(ctx, d.j.state, s)
 	do := d.doing(ctx, s)
 	give := func(e run.Event) { sight.gave(e); d.results <- result{r, e} }

@@ -2,8 +2,10 @@ package orchestrator_test
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -159,6 +161,42 @@ func TestLostLeaseAndShutDown(t *testing.T) {
 		stop()
 		if took := time.Since(began); took > 12*time.Second {
 			l.Errorf("Work took %s to end", took)
+		}
+	})
+}
+
+// unrenewed is a handle whose renewals get no answer.
+type unrenewed struct{ memory.Store }
+
+func (unrenewed) Renew(ctx context.Context, _ time.Duration, _ []memory.Held) ([]memory.Renewal, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// A worker that takes a run again, since its own claim has lapsed, and brings it to
+// rest, does not hold what it kept of it then for a log that has lost records.
+func TestOldDriverMeetsWarmRun(t *testing.T) {
+	inLab(t, func(l *lab) {
+		var calls atomic.Int32
+		gates := []chan struct{}{make(chan struct{}), make(chan struct{})}
+		look := &agent.Tool{Name: "act", Effect: agent.ReadOnly, Timeout: time.Hour, Call: func(context.Context, raw) (raw, error) {
+			<-gates[calls.Add(1)-1]
+			return raw(`"seen"`), nil
+		}}
+		var said strings.Builder
+		opts := &orchestrator.Options{Logger: slog.New(slog.NewTextHandler(&said, nil))}
+		orchestratortest.Work(l.T, unrenewed{l.store.Another()}, opts, service(l.plays(step(act), step(done, "act returned: seen")), look))
+		id := l.start("act")
+		l.after(15 * time.Second)
+		if calls.Load() != 2 {
+			l.Fatalf("the tool was called %d times, want one call under the claim that has lapsed, and one under the next", calls.Load())
+		}
+		close(gates[1])
+		l.rests(id, agent.StatusIdle)
+		close(gates[0])
+		l.after(time.Second)
+		if strings.Contains(said.String(), "lost records") {
+			l.Errorf("the worker said: %s", &said)
 		}
 	})
 }

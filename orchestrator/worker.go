@@ -155,6 +155,9 @@ func (w *worker) claimSuspect(ctx context.Context) bool {
 	r := w.request()
 	r.Suspects, r.Wait = true, 0
 	claims, err := w.o.store.Claim(ctx, r)
+	if err != nil && ctx.Err() == nil {
+		w.storeFailed(err)
+	}
 	if err != nil || len(claims) == 0 {
 		w.lookAt = now.Add(suspectsEvery)
 		return false
@@ -206,6 +209,11 @@ func (w *worker) adopt(ctx context.Context, c memory.Claim) *driver {
 	d := newDriver(ctx, w.o, c, w.quit)
 	d.alone = w.only != ""
 	w.mu.Lock()
+	for old := range w.driving {
+		if old.claim.Run == c.Run {
+			d.before = append(d.before, old)
+		}
+	}
 	w.held[c.Run] = d
 	w.driving[d] = true
 	w.mu.Unlock()

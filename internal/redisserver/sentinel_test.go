@@ -12,7 +12,8 @@ import (
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	s := redisserver.TestSentinel(t, &redisserver.SentinelOptions{
-		Servers: redisserver.Options{Appendfsync: "always", Password: "secret"},
+		Servers:   redisserver.Options{Appendfsync: "always", Password: "secret"},
+		DownAfter: 3 * time.Second, // a busy machine holds nobody up for so long, and one fail-over is wanted
 	})
 	ctx := t.Context()
 	cl := redis.NewFailoverClient(s.ClientOptions())

@@ -24,10 +24,18 @@ func watch(t *testing.T, s memory.Store, run agent.RunID) <-chan memory.Position
 				}
 				c <- h.Last
 			}
-			time.Sleep(10 * time.Millisecond)
+			breathe(t)
 		}
 	}()
 	return c
+}
+
+// breathe waits a moment before something is tried again.
+func breathe(t *testing.T) {
+	select {
+	case <-time.After(10 * time.Millisecond):
+	case <-t.Context().Done():
+	}
 }
 
 // sees waits until a watcher has seen the end.
@@ -48,7 +56,7 @@ func claims(t *testing.T, s memory.Store, change ...func(*memory.ClaimRequest)) 
 				c <- claim
 			}
 			if err != nil {
-				time.Sleep(10 * time.Millisecond)
+				breathe(t)
 			}
 		}
 	}()

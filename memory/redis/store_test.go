@@ -20,7 +20,7 @@ import (
 // back, so more of them go on at once than there are processors.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	goredis.SetLogger(quiet{})
+	redis.Quiet() // tests break connections
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
 		if err := flag.Set("test.parallel", "12"); err != nil {
 			panic(err)
@@ -28,11 +28,6 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(m.Run())
 }
-
-// quiet drops what the client says of connections that tests break.
-type quiet struct{}
-
-func (quiet) Printf(context.Context, string, ...any) {}
 
 func TestStore(t *testing.T) {
 	t.Parallel()

@@ -209,11 +209,6 @@ func quarantined(t testing.TB, s memory.Store, h *hand, id agent.RunID) {
 	}
 }
 
-// claimedAnew is why two tests are not run: the process that makes the call claims
-// the run anew, its new driver knows nothing of what the old one has begun, and
-// the call is made a second time.
-const claimedAnew = "orchestrator: a driver does not know what the one before it in its process has begun"
-
 // TestRewound takes the store back in time while a Once call goes on whose
 // beginning is among what is lost.
 func TestRewound(t *testing.T) {
@@ -237,7 +232,6 @@ func TestRewound(t *testing.T) {
 		quarantined(t, client, h, id)
 	})
 	t.Run("to before the run was claimed", func(t *testing.T) {
-		t.Skip(claimedAnew)
 		t.Parallel()
 		srv := redisserver.Test(t, nil)
 		client, c := open(t, srv.URL(), nil), admin(t, srv)
@@ -251,7 +245,6 @@ func TestRewound(t *testing.T) {
 		close(h.giving)
 	})
 	t.Run("to an earlier snapshot on disk", func(t *testing.T) {
-		t.Skip(claimedAnew)
 		t.Parallel()
 		srv := redisserver.Test(t, nil)
 		client, c := open(t, srv.URL(), nil), admin(t, srv)
