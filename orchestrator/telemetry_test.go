@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -341,8 +342,11 @@ func TestTurnsAreTraces(t *testing.T) {
 		quiet := l.until(l.orchestrator(nil, service(l.says(act, done, done, act), h.tool("act", agent.ReadOnly))))
 		l.send(id, "Four.")
 		<-h.calls
-		go func() { h.returns <- result{content: "acted"} }()
-		quiet()
+		var over sync.WaitGroup
+		over.Go(quiet)
+		l.after(time.Millisecond) // it shuts down, and waits for the call
+		h.returns <- result{content: "acted"}
+		over.Wait()
 		if s := l.state(id); s.Turn.Trace != "" || !s.Turn.Open {
 			l.Fatalf("the turn is %+v", s.Turn)
 		}
