@@ -325,6 +325,7 @@ func TestTurnsAreTraces(t *testing.T) {
 		l.send(id, "Two.")
 		h.returns <- result{content: "acted"}
 		l.rests(id, agent.StatusIdle)
+		l.after(time.Second)
 		l.send(id, "Three.")
 		l.rests(id, agent.StatusIdle)
 		l.after(time.Second)
@@ -427,7 +428,9 @@ func TestTracesOfTurnsThatHardlyBegan(t *testing.T) {
 				id = l.start("Hello.")
 				time.AfterFunc(time.Minute, stop)
 				l.must(o.Work(working))
-				l.checkTree(p.spans.GetSpans(), c.want, "fermata.run.status")
+				// Planning may have begun while the turn's beginning was committed, in vain.
+				spans := slices.DeleteFunc(p.spans.GetSpans(), func(s tracetest.SpanStub) bool { return strings.HasPrefix(s.Name, "chat") })
+				l.checkTree(spans, c.want, "fermata.run.status")
 			})
 		})
 	}

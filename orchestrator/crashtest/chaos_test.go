@@ -167,6 +167,7 @@ func (w *world) onCalm(faults *sabotage, dice *rand.Rand) {
 				break
 			}
 		}
+		s.wait(chaosLease/3, chaosLease/2) // who has them now goes on with them
 		w.fleet.launch(b)
 	})
 }
