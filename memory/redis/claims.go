@@ -21,6 +21,8 @@ const (
 	// lookAgain is how often a waiting claim looks although nothing was told, in
 	// case a message was lost.
 	lookAgain = 2 * time.Second
+	// soon is what is waited for without another look.
+	soon = 5 * time.Millisecond
 	// horizon is how far ahead a look sees: it waits for what comes in between.
 	horizon = 10 * time.Second
 	// tooOld is how late a server may serve a claim. One that was stopped for a
@@ -81,6 +83,10 @@ func (s *Store) tryClaim(ctx context.Context, r *memory.ClaimRequest, w *waiter)
 	if told := w.told(now); len(told) > 0 {
 		if claims, err = s.take(ctx, r, latest, told, &next); err != nil || len(claims) > 0 {
 			return claims, 0, err
+		}
+		if next < soon { // by the server's clock it is not due yet: no look would find more
+			w.keep(told)
+			return nil, next, nil
 		}
 	}
 	found, err := s.look(ctx, r, now)

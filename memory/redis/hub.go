@@ -360,6 +360,15 @@ func (w *waiter) told(now int64) []candidate {
 	return told
 }
 
+// keep puts back what it was told.
+func (w *waiter) keep(told []candidate) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range told {
+		w.hints[c.run] = c
+	}
+}
+
 // await waits until it is worth to look again, or, with over, until the wait has
 // passed.
 func (w *waiter) await(ctx, life context.Context, deadline <-chan time.Time, next time.Duration) (over bool) {
