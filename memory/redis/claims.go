@@ -119,7 +119,7 @@ func (s *Store) look(ctx context.Context, r *memory.ClaimRequest, now int64) ([]
 		cmd   *goredis.ZSliceCmd
 	}
 	var queries []query
-	pipe := s.client.Pipeline()
+	pipe := s.control.Pipeline()
 	until := &goredis.ZRangeBy{Min: "-inf", Max: strconv.FormatInt(now+horizon.Microseconds(), 10), Count: int64(2*most + 2)}
 	for n := range s.keys.shards {
 		sh := s.keys.shard(n)
@@ -160,14 +160,14 @@ func (s *Store) lookAt(ctx context.Context, run agent.RunID, suspects bool) ([]c
 		return nil, nil
 	}
 	sh := s.keys.of(run)
-	name, err := s.client.HGet(ctx, sh.run(run), "agent").Result()
+	name, err := s.control.HGet(ctx, sh.run(run), "agent").Result()
 	if errors.Is(err, goredis.Nil) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	pipe := s.client.Pipeline()
+	pipe := s.control.Pipeline()
 	scores := []*goredis.FloatCmd{pipe.ZScore(ctx, sh.suspects(name), string(run))}
 	if !suspects {
 		scores = append(scores, pipe.ZScore(ctx, sh.want(name), string(run)))
@@ -316,7 +316,7 @@ func (s *Store) Renew(ctx context.Context, lease time.Duration, held []memory.He
 		return nil, err
 	}
 	if len(held) == 0 {
-		return nil, s.fail(ctx, "renew", s.client.Time(ctx).Err()) // whether the server answers
+		return nil, s.fail(ctx, "renew", s.control.Time(ctx).Err()) // whether the server answers
 	}
 	renewals := make([]memory.Renewal, len(held))
 	err := s.eachClaim(ctx, "renew", held, func(c *call, h *memory.Held, name string) {

@@ -65,31 +65,49 @@ type call struct {
 	args   []any
 }
 
+// urgent reports whether a call must not wait behind others for a connection:
+// those that hold runs, and those that take them, have only so much time.
+func (c *call) urgent() bool { return c.script == claimScript || c.script == renewScript }
+
+// way returns the client that a call goes by.
+func (s *Store) way(c *call) goredis.UniversalClient {
+	if c.urgent() {
+		return s.control
+	}
+	return s.client
+}
+
 // eval runs a script, by its hash if the server knows it.
 func (s *Store) eval(ctx context.Context, c *call) (any, error) {
-	v, err := s.client.EvalSha(ctx, c.script.sha, c.keys, c.args...).Result()
+	client := s.way(c)
+	v, err := client.EvalSha(ctx, c.script.sha, c.keys, c.args...).Result()
 	if err != nil && goredis.HasErrorPrefix(err, "NOSCRIPT") {
-		v, err = s.client.Eval(ctx, c.script.source, c.keys, c.args...).Result()
+		v, err = client.Eval(ctx, c.script.source, c.keys, c.args...).Result()
 	}
 	return v, err
 }
 
-// evalAll runs scripts in one round trip. Each has a reply or an error of its own.
+// evalAll runs scripts in one round trip, which all go the same way. Each has a
+// reply or an error of its own.
 func (s *Store) evalAll(ctx context.Context, calls []*call) ([]any, []error) {
 	replies, errs := make([]any, len(calls)), make([]error, len(calls))
-	if len(calls) == 1 {
+	switch len(calls) {
+	case 0:
+		return replies, errs
+	case 1:
 		replies[0], errs[0] = s.eval(ctx, calls[0])
 		return replies, errs
 	}
+	client := s.way(calls[0])
 	cmds := make([]*goredis.Cmd, len(calls))
-	pipe := s.client.Pipeline()
+	pipe := client.Pipeline()
 	for i, c := range calls {
 		cmds[i] = pipe.EvalSha(ctx, c.script.sha, c.keys, c.args...)
 	}
 	_, _ = pipe.Exec(ctx) // each command has its error
 	for i, c := range calls {
 		if replies[i], errs[i] = cmds[i].Result(); errs[i] != nil && goredis.HasErrorPrefix(errs[i], "NOSCRIPT") {
-			replies[i], errs[i] = s.client.Eval(ctx, c.script.source, c.keys, c.args...).Result()
+			replies[i], errs[i] = client.Eval(ctx, c.script.source, c.keys, c.args...).Result()
 		}
 	}
 	return replies, errs

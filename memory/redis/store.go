@@ -52,14 +52,15 @@ const (
 
 // Store is a store in Redis. Open it once per process.
 type Store struct {
-	client goredis.UniversalClient
-	own    bool // whether the client is closed with the store
-	opts   Options
-	keys   keys
-	clock  clock
-	hub    *hub
-	claims *claims
-	tender *tender
+	client  goredis.UniversalClient
+	control goredis.UniversalClient // for claims and their renewal: a few connections of its own, for which nothing else waits
+	own     bool                    // whether the clients are closed with the store
+	opts    Options
+	keys    keys
+	clock   clock
+	hub     *hub
+	claims  *claims
+	tender  *tender
 
 	batches []*batch // of commits: one, or on a Cluster one for each shard
 
@@ -92,13 +93,13 @@ func Open(ctx context.Context, rawURL string, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
-	s.own = true
+	s.control, s.own = target.connectControl(), true
 	return s, nil
 }
 
 // New makes a store over a client that the caller has, and closes after it.
 func New(ctx context.Context, client goredis.UniversalClient, o *Options) (*Store, error) {
-	s := &Store{client: client}
+	s := &Store{client: client, control: client}
 	if o != nil {
 		s.opts = *o
 	}
@@ -204,7 +205,7 @@ func (s *Store) Close() error {
 		s.hub.close()
 		s.tender.close()
 		if s.own {
-			err = errors.Join(err, s.client.Close())
+			err = errors.Join(err, s.client.Close(), s.control.Close())
 		}
 	})
 	return err

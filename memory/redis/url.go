@@ -184,6 +184,17 @@ func (t *target) connect() goredis.UniversalClient {
 	return goredis.NewUniversalClient(&o)
 }
 
+// controlPool is how many connections are kept for claims and renewals.
+const controlPool = 3
+
+// connectControl makes the client for claims and renewals, which must not wait for
+// a connection behind thousands of others.
+func (t *target) connectControl() goredis.UniversalClient {
+	small := *t
+	small.client.PoolSize = controlPool
+	return small.connect()
+}
+
 // query reads the parameters of a URL, and knows which nobody has read.
 type query struct {
 	values url.Values
