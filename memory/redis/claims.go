@@ -214,6 +214,11 @@ func (s *Store) take(ctx context.Context, r *memory.ClaimRequest, latest int64, 
 // What is sent is waited for even if ctx ends: a claim that nobody knows of would
 // keep its run from everybody until the lease has ended.
 func (s *Store) takeThese(ctx context.Context, r *memory.ClaimRequest, latest int64, from []candidate, next *time.Duration) ([]memory.Claim, error) {
+	s.taking.RLock()
+	defer s.taking.RUnlock()
+	if s.closing {
+		return nil, s.closed()
+	}
 	which := "sound"
 	switch {
 	case r.Suspects:

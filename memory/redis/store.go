@@ -64,7 +64,10 @@ type Store struct {
 
 	batches []*batch // of commits: one, or on a Cluster one for each shard
 
-	life context.Context // ends when Close begins
+	taking  sync.RWMutex // held for reading while runs are claimed
+	closing bool         // nothing is claimed any more; guarded by taking
+
+	life context.Context // ends when Close has given back what it can
 	end  context.CancelFunc
 	once sync.Once
 }
@@ -200,6 +203,9 @@ func (s *Store) Now() time.Time { return s.clock.now() }
 func (s *Store) Close() error {
 	var err error
 	s.once.Do(func() {
+		s.taking.Lock()
+		s.closing = true
+		s.taking.Unlock()
 		err = s.voidAll()
 		s.end()
 		s.hub.close()
