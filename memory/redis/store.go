@@ -153,6 +153,9 @@ func (o *Options) check() error {
 
 // settle finds out, or fixes, the number of shards, and asks the server's time.
 func (s *Store) settle(ctx context.Context) error {
+	if err := s.client.Time(ctx).Err(); err != nil { // connects; the next one shows the time
+		return s.fail(ctx, "open", err)
+	}
 	sent := time.Now()
 	now, err := s.client.Time(ctx).Result()
 	if err != nil {
