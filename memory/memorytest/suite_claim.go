@@ -36,8 +36,9 @@ var claimTests = map[string]func(*lab){
 		l.equal(claimed(both), []agent.RunID{"later"}, "the claims of two agents after a minute")
 	},
 	"takes at most Max": func(l *lab) {
+		due := l.due() // one moment for all: on real time it goes on between the commits
 		for i := range 5 {
-			c := l.ready(agent.RunID(fmt.Sprintf("r%d", i)), memory.Position{}, l.ago(time.Duration(i)*time.Second))
+			c := l.ready(agent.RunID(fmt.Sprintf("r%d", i)), memory.Position{}, due.Add(-l.d(time.Duration(i)*time.Second)))
 			c.Index.Agent = []string{"x", "y"}[i%2]
 			l.commit(c)
 		}
