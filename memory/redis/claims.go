@@ -193,8 +193,8 @@ func wanted(r *memory.ClaimRequest) int {
 }
 
 // take claims of the candidates as many as are wanted and are still there, if the
-// server serves it at the time latest or before, in microseconds. It lowers next where the server says that one wants attention only later: its
-// clock decides.
+// server serves it at the time latest or before, in microseconds. It lowers next
+// where the server says that one wants attention only later: its clock decides.
 func (s *Store) take(ctx context.Context, r *memory.ClaimRequest, latest int64, from []candidate, next *time.Duration) (claims []memory.Claim, err error) {
 	most := wanted(r)
 	for len(from) > 0 && len(claims) < most && err == nil {
