@@ -162,7 +162,7 @@ func (d *decoder) number() (any, error) {
 	}
 	n := json.Number(d.data[start:d.pos])
 	if outOfRange(string(n)) {
-		return nil, &Invalid{Problems: []Problem{{Path: path(d.path), Text: "the number " + cut(string(n)) + " is out of range"}}}
+		return nil, &Invalid{Problems: []Problem{{Path: path(d.path), Text: "the number " + Cut(string(n)) + " is out of range"}}}
 	}
 	return n, nil
 }

@@ -10,14 +10,16 @@ func Nearest(word string, from []string) string {
 		return ""
 	}
 	best, bestDist := "", len(word)/3+1 // a third of it may be wrong
+	meant := plain(word)
 	for _, c := range from {
 		if len(c) > longest {
 			continue
 		}
-		if plain(c) == plain(word) {
+		known := plain(c)
+		if known == meant {
 			return c
 		}
-		if d := distance(plain(word), plain(c)); d < bestDist {
+		if d := distance(meant, known); d < bestDist {
 			best, bestDist = c, d
 		}
 	}
@@ -25,9 +27,9 @@ func Nearest(word string, from []string) string {
 }
 
 // plain drops what spellings of one name differ in.
-func plain(s string) string {
-	return strings.NewReplacer("_", "", "-", "", " ", "", ".", "").Replace(strings.ToLower(s))
-}
+func plain(s string) string { return separators.Replace(strings.ToLower(s)) }
+
+var separators = strings.NewReplacer("_", "", "-", "", " ", "", ".", "")
 
 // distance is the number of bytes to insert, drop, change or swap with their
 // neighbour to get from a to b.

@@ -159,7 +159,7 @@ func compile(schema []byte) (c *compiled, err error) {
 func badSchema(err error, doc any) error {
 	var load *jsonschema.LoadURLError
 	if errors.As(err, &load) {
-		return fmt.Errorf("bad JSON Schema: it refers to %s: a schema may only refer to parts of itself, as in #/$defs/name", cut(load.URL))
+		return fmt.Errorf("bad JSON Schema: it refers to %s: a schema may only refer to parts of itself, as in #/$defs/name", Cut(load.URL))
 	}
 	var meta *jsonschema.SchemaValidationError
 	var verr *jsonschema.ValidationError

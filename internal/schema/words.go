@@ -66,7 +66,7 @@ func boundText(k jsonschema.ErrorKind, got string) string {
 	case *kind.MaxLength:
 		return fmt.Sprintf("must have at most %s, got %d", count(k.Want, "character"), k.Got)
 	case *kind.Pattern:
-		return fmt.Sprintf("must match the pattern %s, got %s", cut(k.Want), got)
+		return fmt.Sprintf("must match the pattern %s, got %s", Cut(k.Want), got)
 	case *kind.MinItems:
 		return fmt.Sprintf("must have at least %s, got %d", count(k.Want, "item"), k.Got)
 	case *kind.MaxItems:
@@ -236,7 +236,7 @@ func describe(v any) string {
 	case bool:
 		return "boolean " + strconv.FormatBool(v)
 	case json.Number:
-		return "number " + cut(string(v))
+		return "number " + Cut(string(v))
 	case string:
 		return "string " + quote(v)
 	case []any:
@@ -259,7 +259,7 @@ func literal(v any) string {
 	if err != nil {
 		return describe(v)
 	}
-	return cut(string(b))
+	return Cut(string(b))
 }
 
 func rat(r *big.Rat) string {
@@ -267,7 +267,7 @@ func rat(r *big.Rat) string {
 		return "a number out of range"
 	}
 	if r.IsInt() {
-		return cut(r.Num().String())
+		return Cut(r.Num().String())
 	}
 	f, exact := r.Float64()
 	if exact || len(r.RatString()) > 40 {
@@ -292,10 +292,10 @@ func quotes(list []string) string {
 }
 
 // quote quotes s in one line, cut short.
-func quote(s string) string { return strconv.Quote(cut(s)) }
+func quote(s string) string { return strconv.Quote(Cut(s)) }
 
-// cut shortens s to a length that a message can bear.
-func cut(s string) string {
+// Cut shortens s to a length that a message can bear.
+func Cut(s string) string {
 	const most = 60 // bytes
 	if len(s) <= most {
 		return s
