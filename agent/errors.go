@@ -53,3 +53,45 @@ type transient struct {
 
 func (e *transient) Error() string { return e.err.Error() }
 func (e *transient) Unwrap() error { return e.err }
+
+// Coded marks err with a code of the tool's own, by which a planner can tell one
+// failure of it from another: "card.declined". A code is 1 to 64 letters, digits,
+// _ . and -; what has another form is none, and err is returned as it is.
+// Coded(code, nil) is nil.
+func Coded(code string, err error) error {
+	if err == nil || !isCode(code) {
+		return err
+	}
+	return &coded{err, code}
+}
+
+// CodeOf returns the code with which err, or the outermost error in it that has
+// one, is marked by [Coded]; "" if it has none.
+func CodeOf(err error) string {
+	var c *coded
+	if !errors.As(err, &c) {
+		return ""
+	}
+	return c.code
+}
+
+// maxCode is how many letters a code has at most.
+const maxCode = 64
+
+func isCode(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '.' || c == '-') {
+			return false
+		}
+	}
+	return 0 < len(s) && len(s) <= maxCode
+}
+
+type coded struct {
+	err  error
+	code string
+}
+
+func (e *coded) Error() string { return e.err.Error() }
+func (e *coded) Unwrap() error { return e.err }

@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -59,17 +61,19 @@ type Retry struct {
 }
 
 // An Approval decides whether a call waits for a person's approval: it returns
-// the reason why, for the approver to read, or "" when none is needed. It must
-// not act on the world. If it returns an error or panics, approval is needed.
-type Approval func(ctx context.Context, c CallInfo, args json.RawMessage) (reason string, err error)
+// nil if not, and otherwise what to ask. Prompt says why, for the approver to
+// read; For, Not, Within, Escalate, Default and Remind say who approves and until
+// when; the rest is filled in. It must not act on the world. If it returns an error
+// or panics, approval is needed.
+type Approval func(ctx context.Context, c CallInfo, args json.RawMessage) (*Ask, error)
 
-// Always is the Approval that always asks.
-func Always(context.Context, CallInfo, json.RawMessage) (string, error) {
-	return "each call of this tool needs approval", nil
+// Always is the Approval that always asks, anybody.
+func Always(context.Context, CallInfo, json.RawMessage) (*Ask, error) {
+	return &Ask{Prompt: "each call of this tool needs approval"}, nil
 }
 
 // Never is the Approval that never asks.
-func Never(context.Context, CallInfo, json.RawMessage) (string, error) { return "", nil }
+func Never(context.Context, CallInfo, json.RawMessage) (*Ask, error) { return nil, nil }
 
 // CallInfo is what a tool may know of the call that it serves.
 type CallInfo struct {
@@ -83,6 +87,7 @@ type CallInfo struct {
 	Attempt int // from 1
 	User    User
 	Meta    map[string]string
+	Path    []Place // the runs from the root to this one; empty in a root
 }
 
 type callKey struct{}
@@ -106,6 +111,17 @@ type User struct {
 	ID     string   `json:"id,omitempty"`
 	Name   string   `json:"name,omitempty"`
 	Groups []string `json:"groups,omitempty"`
+}
+
+// Among reports whether the user is one of a list of user ids and groups, which
+// begin with "group:".
+func (u User) Among(list []string) bool {
+	for _, s := range list {
+		if group, ok := strings.CutPrefix(s, "group:"); ok && slices.Contains(u.Groups, group) || !ok && s != "" && s == u.ID {
+			return true
+		}
+	}
+	return false
 }
 
 // IsZero reports whether nothing is known of the user.

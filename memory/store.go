@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/fermata-run/fermata/agent"
@@ -157,18 +159,22 @@ func (c *Commit) Last() Position {
 type Index struct {
 	Agent  string
 	Status agent.Status
-	Title  string    // how the run began, cut short
-	Reason string    // why it is stuck, failed or cancelled
-	Wake   time.Time // when it next wants attention; zero: not by itself
+	Title  string      // how the run began, cut short
+	Reason string      // why it is stuck, failed or cancelled
+	Wake   time.Time   // when it next wants attention; zero: not by itself
+	Parent agent.RunID // the run that started it as a delegate; "" for a root
 }
 
 // AskEntry is an open ask in the inbox.
 type AskEntry struct {
-	ID     agent.AskID
-	Kind   agent.AskKind
-	Opened time.Time
-	Due    time.Time // zero: none
-	Data   []byte    // the ask, encoded
+	ID      agent.AskID
+	Kind    agent.AskKind
+	Opened  time.Time
+	Due     time.Time // zero: none
+	For     []string  // who may answer, as in agent.Ask; empty: anybody who is not in Not
+	Not     []string  // who may not
+	Claimed string    // id of the user who has claimed it; "" nobody
+	Data    []byte    // the ask, encoded
 
 	Run   agent.RunID // set by the store in lists
 	Agent string      // likewise
@@ -264,9 +270,26 @@ type RunQuery struct {
 	Agent    string         // "" any
 	Statuses []agent.Status // nil any
 	Prefix   string         // of the run's id
+	Parent   agent.RunID    // delegates of that run only; "" any
+	Roots    bool           // only runs that no other has started; without those of agents whose name begins with @, which are Fermata's own, unless Agent names one
 	Before   time.Time      // last changed before then; zero any
 	After    string         // RunPage.Next of the page before
 	Limit    int            // 0 means 100
+}
+
+// Selects reports whether the query selects a run. After and Limit do not matter
+// here, and of the entry only Run, Index and Updated.
+func (q *RunQuery) Selects(e *RunEntry) bool {
+	switch {
+	case q.Agent != "" && q.Agent != e.Index.Agent, q.Statuses != nil && !slices.Contains(q.Statuses, e.Index.Status):
+	case !strings.HasPrefix(string(e.Run), q.Prefix):
+	case q.Parent != "" && q.Parent != e.Index.Parent, q.Roots && e.Index.Parent != "":
+	case q.Roots && q.Agent == "" && strings.HasPrefix(e.Index.Agent, "@"):
+	case !q.Before.IsZero() && !e.Updated.Before(q.Before):
+	default:
+		return true
+	}
+	return false
 }
 
 // RunPage is a page of runs.
@@ -288,13 +311,39 @@ type RunEntry struct {
 	Late time.Duration
 }
 
-// AskQuery selects open asks. The zero value selects the oldest hundred.
+// AskQuery selects open asks: those that fit all fields which are set. The zero
+// value selects the oldest hundred.
 type AskQuery struct {
 	Run   agent.RunID
 	Agent string
 	Kind  agent.AskKind
+
+	For     agent.User // only what this user may answer; what others have claimed is left out
+	Group   string     // only what this group is asked by name, without its "group:"
+	Claimed string     // only what the user with this id has claimed
+
+	OpenedBefore time.Time // only what is older
+	DueBefore    time.Time // only what has a due time before then
+
 	After string
 	Limit int // 0 means 100
+}
+
+// Selects reports whether the query selects an ask, whose Run and Agent are set.
+// After and Limit do not matter here.
+func (q *AskQuery) Selects(e *AskEntry) bool {
+	may := agent.Ask{For: e.For, Not: e.Not}
+	switch {
+	case q.Run != "" && q.Run != e.Run, q.Agent != "" && q.Agent != e.Agent, q.Kind != "" && q.Kind != e.Kind:
+	case !q.For.IsZero() && (!may.May(q.For) || e.Claimed != "" && e.Claimed != q.For.ID):
+	case q.Group != "" && !slices.Contains(e.For, "group:"+q.Group):
+	case q.Claimed != "" && q.Claimed != e.Claimed:
+	case !q.OpenedBefore.IsZero() && !e.Opened.Before(q.OpenedBefore):
+	case !q.DueBefore.IsZero() && (e.Due.IsZero() || !e.Due.Before(q.DueBefore)):
+	default:
+		return true
+	}
+	return false
 }
 
 // AskPage is a page of asks.

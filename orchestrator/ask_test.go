@@ -149,11 +149,11 @@ func TestApprovalIsOfTheArguments(t *testing.T) {
 		pay := tools.Func("act", "Pay.", func(_ context.Context, p payment) (string, error) {
 			paid = append(paid, p)
 			return "paid", nil
-		}, &tools.Options{Approve: tools.ApproveIf(func(_ context.Context, p payment) string {
+		}, &tools.Options{Approve: tools.ApproveIf(func(_ context.Context, p payment) *agent.Ask {
 			if p.Amount > 100 {
-				return "it is much"
+				return &agent.Ask{Prompt: "it is much"}
 			}
-			return ""
+			return nil
 		})})
 		l.work(nil, service(l.says(callWith(payment{7, 99}), callWith(payment{7, 400}), done), pay))
 		id := l.start("pay")

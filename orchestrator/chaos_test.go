@@ -68,11 +68,11 @@ func newChaos(l *lab, seed uint64) *chaos {
 	c := &chaos{lab: l, dice: rand.New(rand.NewPCG(seed, 1)), sent: map[agent.RunID]int{}, seen: map[agent.RunID]int64{},
 		begun: map[string]map[int]int{}, acted: map[string]map[int]bool{}}
 	c.desk = service(c.model(), c.tool("once", agent.Once), c.tool("sure", agent.Once), c.tool("idem", agent.Idempotent), c.tool("look", agent.ReadOnly))
-	c.desk.Tools[0].Approve = func(ctx, agent.CallInfo, raw) (string, error) {
+	c.desk.Tools[0].Approve = func(ctx, agent.CallInfo, raw) (*agent.Ask, error) {
 		if c.roll(4) == 0 {
-			return "the dice say so", nil
+			return &agent.Ask{Prompt: "the dice say so"}, nil
 		}
-		return "", nil
+		return nil, nil
 	}
 	c.desk.Tools[1].Reconcile = c.reconcile
 	c.desk.OnMessage = []agent.OnMessage{agent.Queue, agent.Interrupt, agent.Reject}[c.dice.IntN(3)]

@@ -301,6 +301,7 @@ func (l *look) compareIndex(got memory.Index) {
 		{"title", got.Title, want.Title},
 		{"reason", got.Reason, want.Reason},
 		{"wake-up time", timeText(got.Wake), timeText(want.Wake)},
+		{"parent", string(got.Parent), string(want.Parent)},
 	} {
 		if field.got != field.want {
 			l.index = true
@@ -351,6 +352,7 @@ func (l *look) compareAsks(asks []memory.AskEntry) error {
 // have encoded it otherwise.
 func sameAsk(got, want *memory.AskEntry) bool {
 	return got.Kind == want.Kind && timeText(got.Opened) == timeText(want.Opened) && timeText(got.Due) == timeText(want.Due) &&
+		slices.Equal(got.For, want.For) && slices.Equal(got.Not, want.Not) && got.Claimed == want.Claimed &&
 		(bytes.Equal(got.Data, want.Data) || bytes.Equal(recoded(got.Data), want.Data))
 }
 

@@ -42,7 +42,6 @@ const (
 // everything else starts when the commit is durable.
 type driver struct {
 	o     *Orchestrator
-	p     *perform.Performer // set by load
 	claim memory.Claim
 
 	ctx  context.Context // of the jobs; it never ends by itself
@@ -63,6 +62,10 @@ type driver struct {
 	trouble int  // failures of the store in a row
 	starved bool // a due job got no slot; it is poked when one is free
 	alone   bool // it is driven by Drive, Run or Await
+	foreign bool // it was given back, as the run goes on with an agent that this program does not have
+
+	follow func(*run.State) // told how the run stands, to drive what works for it; nil if nobody wants to know
+	over   chan struct{}    // closed when it has ended
 
 	news chan struct{}
 	lost chan struct{} // closed when the claim is lost
@@ -95,7 +98,7 @@ type pending struct {
 func newDriver(ctx context.Context, o *Orchestrator, c memory.Claim, quit chan struct{}) *driver {
 	d := &driver{
 		o: o, claim: c, tel: o.tel.follow(), running: map[run.JobKey]*running{}, called: map[run.JobKey]agent.ActionID{}, results: make(chan result),
-		news: make(chan struct{}, 1), lost: make(chan struct{}), quit: quit,
+		news: make(chan struct{}, 1), lost: make(chan struct{}), quit: quit, over: make(chan struct{}),
 	}
 	d.ctx, d.stop = context.WithCancelCause(context.WithoutCancel(ctx))
 	return d
@@ -164,6 +167,7 @@ func (d *driver) wait(wake time.Time, quit *chan struct{}) (lost bool) {
 	select {
 	case r := <-d.results:
 		d.take(r)
+		d.takeReady()
 	case <-d.news:
 		d.catchUp()
 	case <-alarm:
@@ -173,6 +177,18 @@ func (d *driver) wait(wake time.Time, quit *chan struct{}) (lost bool) {
 		return true
 	}
 	return false
+}
+
+// takeReady takes what other jobs have to give right now, so that one commit has it all.
+func (d *driver) takeReady() {
+	for {
+		select {
+		case r := <-d.results:
+			d.take(r)
+		default:
+			return
+		}
+	}
 }
 
 // troubled notes a failure of the store and returns when to try again.
@@ -206,6 +222,9 @@ func (d *driver) rests(wake time.Time) bool {
 	if len(d.running) > 0 || len(d.pending) > 0 || d.j == nil {
 		return false
 	}
+	if d.foreign = !d.ours(); d.foreign {
+		return true
+	}
 	return d.quitting() || !d.starved && (wake.IsZero() || wake.After(d.o.store.Now()))
 }
 
@@ -237,7 +256,21 @@ func (d *driver) step() (wake time.Time, err error) {
 	for _, s := range start {
 		d.start(s)
 	}
+	if d.follow != nil {
+		d.follow(d.j.state)
+	}
 	return d.j.state.WakeAfter(now), nil
+}
+
+// ours reports whether this program has the agent with which the run goes on. It
+// may have been handed off since it was claimed. A mailbox is everybody's.
+func (d *driver) ours() bool { return d.j.state.Mailbox != nil || d.o.agents[d.j.state.Agent] != nil }
+
+// quarantined reports whether nothing of the run is to be run. Of one that is stuck as
+// its planner failed, calls go on.
+func (d *driver) quarantined() bool {
+	stuck := d.j.state.Stuck
+	return stuck != nil && stuck.Quarantine
 }
 
 // load reads the run's log, or at first reads on where this process has left it a
@@ -260,16 +293,16 @@ func (d *driver) load() error {
 	if ctx := context.WithoutCancel(d.ctx); same {
 		j, err = d.o.reread(ctx, d.claim, see)
 	} else { // what is warm now is another driver's, and may be further on than what this one has to find
-		j, err = read(ctx, d.o.store, d.claim.Run, false, see)
+		j, err = read(ctx, d.o.store, d.claim.Run, run.IsMailbox(d.claim.Run), see)
+		if err == nil && !same && run.IsMailbox(d.claim.Run) {
+			same, err = d.stillThere(ctx) // it may stand before the snapshot
+		}
 	}
 	if err != nil {
 		return err
 	}
 	if !same {
 		return d.rewound(j, began)
-	}
-	if d.p = d.o.agents[j.state.Agent]; d.p == nil {
-		return fmt.Errorf("run %s is of agent %s, which this program does not have", d.claim.Run, j.state.Agent)
 	}
 	var missing []pending
 	for _, p := range d.pending {
@@ -280,6 +313,12 @@ func (d *driver) load() error {
 	d.pending = missing
 	d.has(j)
 	return nil
+}
+
+// stillThere reports whether the log has the record that was known to be durable.
+func (d *driver) stillThere(ctx context.Context) (bool, error) {
+	log, err := d.o.store.Read(ctx, d.claim.Run, memory.ReadOptions{After: d.known.Seq - 1, Limit: 1})
+	return err == nil && len(log.Records) == 1 && log.Records[0].Position() == d.known, err
 }
 
 // inherit takes over what is known to the drivers of this process that still see
@@ -319,7 +358,7 @@ func (d *driver) rewound(j *journal, began map[run.JobKey]bool) error {
 			made = append(made, string(action))
 		}
 	}
-	if len(made) == 0 || j.state.Ended || j.state.Stuck != nil {
+	if stuck := j.state.Stuck; len(made) == 0 || j.state.Ended || stuck != nil && stuck.Quarantine {
 		return err
 	}
 	slices.Sort(made)
@@ -355,7 +394,7 @@ func (d *driver) append() (start []*starting, err error) {
 			}
 		}
 	}
-	quarantine := d.claim.Strikes >= quarantineAfter && d.j.state.Stuck == nil
+	quarantine := d.claim.Strikes >= quarantineAfter && !d.quarantined()
 	if quarantine {
 		reason := fmt.Sprintf("%d workers in a row were lost while they drove this run; find out why, and retry it", d.claim.Strikes)
 		if _, err := d.j.add("", &run.Stuck{Reason: reason, Quarantine: true}); err != nil {

@@ -130,6 +130,30 @@ func TestWorkerDiesInACall(t *testing.T) {
 	}
 }
 
+// What a person says that a call gave has to fit its tool's schema, also after its
+// approval.
+func TestResultOfAnUnknownOutcome(t *testing.T) {
+	for _, rule := range []agent.Approval{nil, agent.Always} {
+		inLab(t, func(l *lab) {
+			tool := &agent.Tool{Name: "act", Approve: rule, Output: raw(`{"type":"object","required":["receipt"]}`), Call: func(ctx, raw) (raw, error) {
+				return nil, errors.New("connection reset")
+			}}
+			l.work(nil, service(l.plays(step(act), step(done, `act returned: {"receipt":9}`)), tool))
+			id := l.start("act")
+			if rule != nil {
+				l.answer(l.asks(id, agent.AskApproval), agent.Answer{Choice: agent.Approve})
+			}
+			ask := l.asks(id, agent.AskOutcome)
+			if string(ask.Output) != string(tool.Output) {
+				l.Errorf("the ask has the schema %s", ask.Output)
+			}
+			l.refused(l.client.Answer(l.Context(), ask.ID, agent.Answer{Choice: agent.Happened, Value: raw(`"done"`)}), agent.RefusedInvalid)
+			l.answer(ask, agent.Answer{Choice: agent.Happened, Value: raw(`{"receipt":9}`)})
+			l.rests(id, agent.StatusIdle)
+		})
+	}
+}
+
 func TestAnswersToAnUnknownOutcome(t *testing.T) {
 	for _, c := range []struct {
 		answer agent.Answer

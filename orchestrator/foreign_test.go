@@ -132,8 +132,8 @@ func TestBriefThatBreaks(t *testing.T) {
 // An approval rule that breaks leaves the decision to a person.
 func TestApprovalRulesThatBreak(t *testing.T) {
 	for name, rule := range map[string]agent.Approval{
-		"panics": func(ctx, agent.CallInfo, raw) (string, error) { panic("oops") },
-		"fails":  func(ctx, agent.CallInfo, raw) (string, error) { return "", errors.New("oops") },
+		"panics": func(ctx, agent.CallInfo, raw) (*agent.Ask, error) { panic("oops") },
+		"fails":  func(ctx, agent.CallInfo, raw) (*agent.Ask, error) { return nil, errors.New("oops") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			inLab(t, func(l *lab) {

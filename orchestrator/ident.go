@@ -2,12 +2,12 @@ package orchestrator
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
 	"os"
 
 	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/orchestrator/run"
 )
 
 // alphabet has 32 lowercase letters and digits that are hard to confuse.
@@ -28,8 +28,7 @@ func runID(r *Request) agent.RunID {
 	if r.Key == "" {
 		return agent.RunID(newID(16))
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "fermata run %q %q %q", r.Agent, r.User.ID, r.Key))
-	return agent.RunID(encoding.EncodeToString(sum[:])[:26])
+	return run.DeriveID("run", r.Agent, r.User.ID, r.Key)
 }
 
 func defaultWorker() string {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fermata-run/fermata/agent"
 	"github.com/fermata-run/fermata/internal/schema"
@@ -20,6 +21,9 @@ type Request struct {
 	Message agent.Message     // the first message; without parts, the planner is asked without one
 	User    agent.User        // on whose behalf
 	Meta    map[string]string // for the agent's instructions and tools; no secrets: it is kept in the log
+	// Deadline is when the run ends, and all delegates of it, whatever it does; zero
+	// has none.
+	Deadline time.Time
 	// Key makes starting idempotent: the same request with the same key names the
 	// same run, however often it is sent. Another request of the same user to the
 	// same agent with that key is refused. Empty starts a new run.
@@ -36,12 +40,7 @@ func (o *Orchestrator) Start(ctx context.Context, r Request) (agent.RunID, error
 	}
 	id := runID(&r)
 	j := &journal{store: o.store, state: run.New(id)}
-	for _, e := range events {
-		if _, err := j.add("", e); err != nil {
-			return "", err
-		}
-	}
-	err = j.commit(ctx, "")
+	err = j.begin(ctx, events)
 	if r.Key != "" && errors.Is(err, memory.ErrConflict) {
 		return id, o.sameStart(ctx, id, events)
 	}
@@ -56,6 +55,9 @@ func (o *Orchestrator) opening(ctx context.Context, r Request) ([]run.Event, err
 	if r.Agent == "" {
 		return nil, agent.Refuse(agent.RefusedUnknown, "the request names no agent")
 	}
+	if r.Agent == run.MailboxAgent {
+		return nil, agent.Refuse(agent.RefusedUnknown, "%s is no agent: a mailbox begins when a signal is posted to it", r.Agent)
+	}
 	if len(o.agents) > 0 && o.agents[r.Agent] == nil {
 		return nil, agent.Refuse(agent.RefusedUnknown, "there is no agent %q; this program has: %s", r.Agent, strings.Join(slices.Sorted(slices.Values(o.names())), ", "))
 	}
@@ -65,7 +67,7 @@ func (o *Orchestrator) opening(ctx context.Context, r Request) ([]run.Event, err
 	if err := run.JudgeKey(r.Key); err != nil {
 		return nil, err
 	}
-	started := &run.Started{Agent: r.Agent, User: r.User, Meta: r.Meta, Key: r.Key}
+	started := &run.Started{Agent: r.Agent, User: r.User, Meta: r.Meta, Key: r.Key, Deadline: r.Deadline.UTC()}
 	if len(r.Message.Parts) == 0 {
 		started.Bare, started.Trace = true, o.tel.sender(ctx)
 		return []run.Event{started}, nil
@@ -123,6 +125,9 @@ type Input struct {
 	// Key makes the input idempotent within its run: the same input with the same
 	// key is accepted again without effect; another input with it is refused.
 	Key string
+	// Note says why, for the log. Redefine keeps it; what other inputs have to say of
+	// themselves is an argument of theirs.
+	Note string
 }
 
 // Send adds a user's message to a run. What becomes of it in the middle of a
@@ -141,6 +146,33 @@ func (o *Orchestrator) Answer(ctx context.Context, id agent.AskID, a agent.Answe
 	return o.input(ctx, id.Run(), &run.Answered{Ask: id, Answer: a})
 }
 
+// ClaimAsk takes an open ask for by: nobody else may answer it until it is released,
+// answered or escalated. The error is an *[agent.Refusal] if somebody else has it, or
+// it is not for by. To claim one's own again does nothing.
+func (o *Orchestrator) ClaimAsk(ctx context.Context, id agent.AskID, by agent.User) error {
+	return o.assign(ctx, &run.Assigned{Ask: id, How: run.Claim, By: by})
+}
+
+// ReleaseAsk gives a claimed ask back to all whom it is for. Each of them may do so,
+// also for somebody who has left it lying.
+func (o *Orchestrator) ReleaseAsk(ctx context.Context, id agent.AskID, by agent.User) error {
+	return o.assign(ctx, &run.Assigned{Ask: id, How: run.Release, By: by})
+}
+
+// DelegateAsk has others answer an ask: to are ids of users, and groups as
+// "group:name". By may still answer it, too; whoever else it was for may not.
+// Whom it excludes, it excludes still.
+func (o *Orchestrator) DelegateAsk(ctx context.Context, id agent.AskID, by agent.User, to []string, note string) error {
+	return o.assign(ctx, &run.Assigned{Ask: id, How: run.Delegate, By: by, To: to, Note: note})
+}
+
+func (o *Orchestrator) assign(ctx context.Context, e *run.Assigned) error {
+	if e.Ask.Run() == "" {
+		return agent.Refuse(agent.RefusedUnknown, "%q is not the id of an ask; list the open ones to find it", e.Ask)
+	}
+	return o.input(ctx, e.Ask.Run(), e)
+}
+
 // Signal tells a run of an event from outside, for an action that waits for
 // name. One that nothing waits for yet is kept. Data is any JSON value, or nil.
 func (o *Orchestrator) Signal(ctx context.Context, id agent.RunID, name string, data json.RawMessage, in *Input) error {
@@ -148,9 +180,9 @@ func (o *Orchestrator) Signal(ctx context.Context, id agent.RunID, name string, 
 	return o.input(ctx, id, &run.Signaled{Name: name, Data: data, By: in.By, Key: in.Key})
 }
 
-// Cancel calls a run off: what is open is withdrawn, and the run has ended when
-// the outcome of each begun call is known. To cancel a cancelled run does
-// nothing.
+// Cancel calls a run off, and its delegates: what is open is withdrawn, and the run
+// has ended when the outcome of each begun call is known. To cancel a cancelled run
+// does nothing.
 func (o *Orchestrator) Cancel(ctx context.Context, id agent.RunID, reason string, in *Input) error {
 	in = orZero(in)
 	return o.input(ctx, id, &run.Cancelled{By: in.By, Reason: reason, Key: in.Key})
@@ -172,8 +204,13 @@ func orZero(in *Input) *Input {
 // input appends an input to a run's log, if it may be.
 func (o *Orchestrator) input(ctx context.Context, id agent.RunID, e run.Event) error {
 	record := newRecordID()
+	return o.untilDone(ctx, id, func() (done bool, err error) { return o.tryInput(ctx, id, record, e) })
+}
+
+// untilDone tries to append to a run's log until nobody else has appended meanwhile.
+func (o *Orchestrator) untilDone(ctx context.Context, id agent.RunID, try func() (done bool, err error)) error {
 	for {
-		done, err := o.tryInput(ctx, id, record, e)
+		done, err := try()
 		switch {
 		case errors.Is(err, memory.ErrConflict):
 			if err := ctx.Err(); err != nil {
@@ -198,6 +235,7 @@ func (o *Orchestrator) tryInput(ctx context.Context, id agent.RunID, record agen
 	if err != nil {
 		return false, err
 	}
+	j.moment = o.store.Now() // so that nothing falls due between the judgement and the record
 	if err := j.addOverdue(""); err != nil {
 		return false, err
 	}

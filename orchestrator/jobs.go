@@ -30,21 +30,30 @@ func (d *driver) prepare() ([]*starting, error) {
 	d.starved = false
 	now := d.o.store.Now()
 	for _, job := range d.j.state.Due(now) {
-		open := d.j.state.Action(job.Action)
+		if job.Kind != run.JobDeliver && !d.ours() {
+			continue // whoever has the agent does it
+		}
+		open := job.Open
 		_, called := d.called[job.Key()]
 		if d.running[job.Key()] != nil || job.Begun && (called || open.Claim != string(d.claim.Token)) {
 			continue
 		}
 		s := &starting{job: job}
 		if open != nil {
-			s.tool = d.p.Tool(open.Action.Name)
 			s.task = d.task(open)
+			p := d.o.agents[s.task.Info.Agent]
+			if p != nil {
+				s.tool = p.Tool(open.Action.Name)
+			}
 			if s.tool == nil {
-				return start, d.park(open)
+				return start, d.park(s.task)
 			}
 		}
 		if !d.o.slots.take(d, s.tool) {
 			d.starved = true
+			if d.o.slots.none() {
+				break // what is due after this one gets none either
+			}
 			continue
 		}
 		start = append(start, s)
@@ -62,9 +71,9 @@ func (d *driver) prepare() ([]*starting, error) {
 
 // park parks a run that has a call of a tool which this program does not have: it
 // may be an older or a newer one than the program that admitted the call.
-func (d *driver) park(o *run.Open) error {
+func (d *driver) park(t *perform.Task) error {
 	_, err := d.j.add("", &run.Stuck{Quarantine: true, Reason: fmt.Sprintf(
-		"agent %s of worker %s has no tool %q, which is to be called; deploy a program that has it, and retry", d.j.state.Agent, d.o.opts.Worker, o.Action.Name)})
+		"agent %s of worker %s has no tool %q, which is to be called; deploy a program that has it, and retry", t.Info.Agent, d.o.opts.Worker, t.Action.Name)})
 	return err
 }
 
@@ -77,12 +86,16 @@ func (d *driver) giveBack(start []*starting) {
 
 func (d *driver) task(o *run.Open) *perform.Task {
 	s := d.j.state
+	whose := o.Agent
+	if whose == "" {
+		whose = s.Agent
+	}
 	return &perform.Task{
 		Info: agent.CallInfo{
-			Run: s.Run, Agent: s.Agent, Action: o.ID, Key: fmt.Sprintf("%s.%s", s.Run, o.ID),
+			Run: s.Run, Agent: whose, Path: s.Path(), Action: o.ID, Key: fmt.Sprintf("%s.%s", s.Run, o.ID),
 			Attempt: o.Attempt, User: s.User, Meta: s.Meta,
 		},
-		Action: o.Action, Args: o.Args, Digest: o.Digest, Deadline: o.Deadline,
+		Action: o.Action, Args: o.Args, Digest: o.Digest, Editor: o.Editor, Deadline: o.Deadline,
 	}
 }
 
@@ -124,6 +137,8 @@ func failed(job run.Job, attempt int, why string) run.Event {
 	switch job.Kind {
 	case run.JobCall:
 		return &run.CallFailed{Action: job.Action, Attempt: job.Attempt, Error: why}
+	case run.JobDeliver:
+		return &run.Delivered{To: job.To, N: job.N, Error: why, Wait: time.Minute}
 	case run.JobLookup:
 		return &run.Unresolved{Action: job.Action, Attempt: attempt, Try: job.Attempt, Error: why, Wait: time.Minute}
 	}
@@ -143,7 +158,15 @@ func storable(job run.Job, e run.Event, err error) run.Event {
 
 // doing returns what the job does. It reads the state now, and not later.
 func (d *driver) doing(ctx context.Context, s *starting) func(give func(run.Event)) {
-	p, job, task := d.p, s.job, s.task
+	job, task := s.job, s.task
+	if job.Kind == run.JobDeliver {
+		l := d.letter(job)
+		return func(give func(run.Event)) { give(d.o.deliver(ctx, l)) }
+	}
+	p := d.o.agents[d.j.state.Agent]
+	if task != nil {
+		p = d.o.agents[task.Info.Agent]
+	}
 	switch job.Kind {
 	case run.JobCall:
 		late := func(e run.Event) { d.o.report(context.WithoutCancel(ctx), d.claim.Run, newRecordID(), e) }

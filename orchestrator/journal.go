@@ -18,9 +18,10 @@ import (
 type journal struct {
 	store memory.Store
 	state *run.State
-	base  memory.Position     // the end of the durable log that state has folded
-	asks  map[agent.AskID]int // the open asks, with the number of their choices
+	base  memory.Position            // the end of the durable log that state has folded
+	asks  map[agent.AskID]*agent.Ask // the open asks; one that has changed is another one
 
+	moment   time.Time       // if set, what is added and judged is of this time, and not of the store's clock
 	batch    []memory.Record // applied to state, not yet durable
 	progress bool            // the batch ends an action
 	acts     bool            // the batch has the beginning of a call
@@ -88,10 +89,10 @@ func decode(id agent.RunID, m *memory.Record) (*run.Record, error) {
 	return &run.Record{Seq: m.Seq, ID: m.ID, Time: m.Time, Event: e}, nil
 }
 
-func openAsks(s *run.State) map[agent.AskID]int {
-	asks := map[agent.AskID]int{}
+func openAsks(s *run.State) map[agent.AskID]*agent.Ask {
+	asks := map[agent.AskID]*agent.Ask{}
 	for _, a := range s.Asks() {
-		asks[a.ID] = len(a.Choices)
+		asks[a.ID] = a
 	}
 	return asks
 }
@@ -107,7 +108,7 @@ func (j *journal) add(id agent.RecordID, e run.Event) (*run.Record, error) {
 	if id == "" {
 		id = newRecordID()
 	}
-	at := j.store.Now()
+	at := j.now()
 	if at.Before(j.state.Time) {
 		at = j.state.Time
 	}
@@ -122,10 +123,18 @@ func (j *journal) add(id agent.RecordID, e run.Event) (*run.Record, error) {
 	return r, nil
 }
 
+// now is the time of what is added.
+func (j *journal) now() time.Time {
+	if j.moment.IsZero() {
+		return j.store.Now()
+	}
+	return j.moment
+}
+
 // addOverdue adds what the clock, or a new claim, makes due.
 func (j *journal) addOverdue(claim memory.Token) error {
 	for {
-		e := j.state.Overdue(j.store.Now(), string(claim))
+		e := j.state.Overdue(j.now(), string(claim))
 		if e == nil {
 			return nil
 		}
@@ -133,6 +142,16 @@ func (j *journal) addOverdue(claim memory.Token) error {
 			return err
 		}
 	}
+}
+
+// begin makes the first records of a run durable.
+func (j *journal) begin(ctx context.Context, events []run.Event) error {
+	for _, e := range events {
+		if _, err := j.add("", e); err != nil {
+			return err
+		}
+	}
+	return j.commit(ctx, "")
 }
 
 // commit makes the batch durable, under claim if it is not empty.
@@ -143,7 +162,9 @@ func (j *journal) commit(ctx context.Context, claim memory.Token) error {
 	c := &memory.Commit{
 		Run: j.state.Run, Base: j.base, Claim: claim, Records: j.batch,
 		Index: indexOf(j.state), Progress: j.progress,
-		Acts: j.acts || claim == "", // without a claim it is an input, which is acknowledged
+		// Without a claim it is an input, which is acknowledged. What is in the outbox is
+		// told to other runs, which act on it.
+		Acts: j.acts || claim == "" || len(j.state.Outbox) > 0,
 	}
 	if err := j.diffAsks(c); err != nil {
 		return err
@@ -163,13 +184,13 @@ func (j *journal) commit(ctx context.Context, claim memory.Token) error {
 	return nil
 }
 
-// diffAsks fills in which asks the commit opens and closes. One that has lost a
-// choice since, as its call is not wanted any more, replaces itself.
+// diffAsks fills in which asks the commit opens and closes. One that has changed,
+// as it was claimed or escalated, for one, replaces itself.
 func (j *journal) diffAsks(c *memory.Commit) error {
 	now := map[agent.AskID]bool{}
 	for _, a := range j.state.Asks() {
 		now[a.ID] = true
-		if choices, open := j.asks[a.ID]; open && choices == len(a.Choices) {
+		if j.asks[a.ID] == a {
 			continue
 		}
 		entry, err := askEntry(a)
@@ -192,11 +213,15 @@ func askEntry(a *agent.Ask) (memory.AskEntry, error) {
 	if err != nil {
 		return memory.AskEntry{}, fmt.Errorf("encode ask %s: %w", a.ID, err)
 	}
-	return memory.AskEntry{ID: a.ID, Kind: a.Kind, Opened: a.Opened, Due: a.Due, Data: data}, nil
+	return memory.AskEntry{ID: a.ID, Kind: a.Kind, Opened: a.Opened, Due: a.Due, For: a.For, Not: a.Not, Claimed: a.Claimed.ID, Data: data}, nil
 }
 
 func indexOf(s *run.State) memory.Index {
-	return memory.Index{Agent: s.Agent, Status: s.Status(), Title: s.Title, Reason: s.Reason(), Wake: roundUp(s.Wake())}
+	x := memory.Index{Agent: s.Agent, Status: s.Status(), Title: s.Title, Reason: s.Reason(), Wake: roundUp(s.Wake())}
+	if s.Parent != nil {
+		x.Parent = s.Parent.Run
+	}
+	return x
 }
 
 // roundUp returns t to the microsecond, as stores keep times: never earlier, so

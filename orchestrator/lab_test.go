@@ -1,9 +1,11 @@
 package orchestrator_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"regexp"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -268,5 +270,24 @@ var (
 
 func callWith(args any) scripted.Reply { return scripted.Call("act", args) }
 
-// goroutines returns how many there are.
-func goroutines() int { return runtime.NumGoroutine() }
+// goroutines returns how many there are in this lab. Those of the program beside it
+// – other tests, finalizers – come and go as they please, and do not count.
+func (l *lab) goroutines() int {
+	l.Helper()
+	stacks := make([]byte, 1<<24)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	if len(stacks) == cap(stacks) {
+		l.Fatalf("the stacks of all goroutines have more than %d bytes: read them into more", len(stacks))
+	}
+	heads := regexp.MustCompile(`(?m)^goroutine \d+ \[.*(synctest bubble \d+)`).FindAllSubmatch(stacks, -1)
+	if len(heads) == 0 { // the first is who asks
+		l.Fatalf("no goroutine says that it is in a bubble: %.200q", stacks)
+	}
+	n := 0
+	for _, head := range heads {
+		if bytes.Equal(head[1], heads[0][1]) {
+			n++
+		}
+	}
+	return n
+}

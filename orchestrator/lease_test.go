@@ -2,7 +2,9 @@ package orchestrator_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -197,6 +199,70 @@ func TestOldDriverMeetsWarmRun(t *testing.T) {
 		l.after(time.Second)
 		if strings.Contains(said.String(), "lost records") {
 			l.Errorf("the worker said: %s", &said)
+		}
+	})
+}
+
+// lostBegan is a store that was put back in time, and keeps what is appended to it then
+// for a test to look at.
+type lostBegan struct {
+	rewound
+	mu   sync.Mutex
+	kept []memory.Record
+}
+
+func (s *lostBegan) Read(ctx context.Context, id agent.RunID, o memory.ReadOptions) (*memory.Log, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rewound.Read(ctx, id, o)
+}
+
+func (s *lostBegan) Commit(ctx context.Context, c *memory.Commit) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cut == 0 {
+		return s.rewound.Commit(ctx, c)
+	}
+	s.kept = append(s.kept, c.Records...)
+	return nil
+}
+
+// When the store has lost that a call was begun, the run is quarantined, so that nobody
+// makes the call again; also one that is stuck already, as calls of it go on.
+func TestStuckRunWhoseCallIsLost(t *testing.T) {
+	inLab(t, func(l *lab) {
+		h := held()
+		pay := h.tool("act", agent.Once, func(t *agent.Tool) { t.Approve = agent.Always })
+		store := &lostBegan{rewound: rewound{Store: l.store.Another()}}
+		orchestratortest.Work(l.T, store, nil, &agent.Agent{Name: "desk", Tools: []*agent.Tool{pay}, Planner: agent.PlannerFunc(func(_ context.Context, v *agent.View, _ func(agent.Delta)) (*agent.Move, error) {
+			if v.Steps > 0 {
+				return nil, errors.New("no idea")
+			}
+			return &agent.Move{Again: agent.AtEachClosing, Actions: []agent.Action{
+				{Kind: agent.ActCall, Name: "act", Args: raw(`{}`)},
+				{Kind: agent.ActWait, Name: "paid", Within: time.Second},
+			}}, nil
+		})})
+		id := l.start("go")
+		l.after(2 * time.Second)
+		res := l.rests(id, agent.StatusStuck)
+		l.answer(res.Asks[0], agent.Answer{Choice: agent.Approve})
+		<-h.calls
+		store.mu.Lock()
+		store.cut = 2 // began, and the message that has the worker look
+		store.mu.Unlock()
+		l.send(id, "well?")
+		l.after(20 * time.Second)
+		store.mu.Lock()
+		defer store.mu.Unlock()
+		parked := slices.ContainsFunc(store.kept, func(r memory.Record) bool {
+			e, err := run.Decode(r.Data)
+			l.must(err)
+			s, ok := e.(*run.Stuck)
+			return ok && s.Quarantine && strings.Contains(s.Reason, "lost records")
+		})
+		if !parked {
+			l.Errorf("the run is not quarantined, and its call would be made again; appended were %d records\n%s", len(store.kept), l.log(id))
 		}
 	})
 }

@@ -177,12 +177,12 @@ func TestWaitingHoldsNothing(t *testing.T) {
 		h := newHand()
 		l.work(nil, service(l.says(act, done), h.tool("act", agent.Once, func(t *agent.Tool) { t.Approve = agent.Always })))
 		l.after(time.Second)
-		before := goroutines()
+		before := l.goroutines()
 		for range 100 {
 			l.asks(l.start("act"), agent.AskApproval)
 		}
 		l.after(time.Second)
-		if after := goroutines(); after > before {
+		if after := l.goroutines(); after > before {
 			l.Errorf("a hundred runs that wait hold %d goroutines", after-before)
 		}
 	})

@@ -200,3 +200,18 @@ func TestSignalThatIsRefused(t *testing.T) {
 		l.kinds(id, "started", "messaged")
 	})
 }
+
+// The same input with the same key is known again, also one which the log gives back as
+// another: it is no UTF-8 text, or names no groups of nobody.
+func TestKeyOfWhatIsReadAsAnother(t *testing.T) {
+	inLab(t, func(l *lab) {
+		id := l.start("hello")
+		for range 2 {
+			l.must(l.client.Send(l.Context(), id, agent.Text("a caf\xe9"), &orchestrator.Input{Key: "m"}))
+			l.must(l.client.Signal(l.Context(), id, "caf\xe9", nil, &orchestrator.Input{Key: "s"}))
+			l.must(l.client.Signal(l.Context(), id, "paid", nil, &orchestrator.Input{Key: "g", By: agent.User{Groups: []string{}}}))
+			l.must(l.client.Cancel(l.Context(), id, "caf\xe9", &orchestrator.Input{Key: "c"}))
+		}
+		l.kinds(id, "started", "messaged", "messaged", "signaled", "signaled", "cancelled")
+	})
+}

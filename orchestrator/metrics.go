@@ -215,7 +215,7 @@ func (t *telemetry) gauges(o *Orchestrator) error {
 		}
 		to.ObserveInt64(kept, stats.Runs)
 		to.ObserveInt64(asks, stats.Asks)
-		for _, name := range o.names() {
+		for _, name := range o.drivable() {
 			if _, ok := stats.Ready[name]; !ok {
 				to.ObserveInt64(ready, 0, metric.WithAttributes(attrAgent.String(name)))
 				to.ObserveFloat64(lag, 0, metric.WithAttributes(attrAgent.String(name)))

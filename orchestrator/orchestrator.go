@@ -1,10 +1,13 @@
 package orchestrator
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 
@@ -84,21 +87,45 @@ func New(store memory.Store, agents []*agent.Agent, o *Options) (*Orchestrator, 
 	}
 	orch.slots = newSlots(orch.opts.MaxJobs)
 	orch.warm = newWarm(orch.opts.MaxRuns)
-	for _, a := range agents {
-		if err := checkAgent(a); err != nil {
-			return nil, fmt.Errorf("orchestrator: %w", err)
-		}
-		if orch.agents[a.Name] != nil {
-			return nil, fmt.Errorf("orchestrator: there are two agents named %q; give each its own name", a.Name)
-		}
-		orch.agents[a.Name] = &perform.Performer{
-			Agent: a, Validate: schema.Validate, Check: schema.Check, PutBlob: store.PutBlob, Now: store.Now, Logger: orch.opts.Logger,
-		}
+	if err := orch.adopt(agents); err != nil {
+		return nil, fmt.Errorf("orchestrator: %w", err)
 	}
 	if err := tel.gauges(orch); err != nil {
 		return nil, fmt.Errorf("orchestrator: Options.Meter: %w", err)
 	}
 	return orch, nil
+}
+
+// adopt takes the agents, and those to which they delegate or hand off.
+func (o *Orchestrator) adopt(agents []*agent.Agent) error {
+	for _, a := range agents {
+		if err := checkAgent(a); err != nil {
+			return err
+		}
+		switch p := o.agents[a.Name]; {
+		case p == nil:
+		case p.Agent == a:
+			continue
+		default:
+			return fmt.Errorf("there are two agents named %q; give each its own name", a.Name)
+		}
+		o.agents[a.Name] = &perform.Performer{
+			Agent: a, Validate: schema.Validate, Check: schema.Check, PutBlob: o.store.PutBlob, Blob: o.blob, Now: o.store.Now, Logger: o.opts.Logger,
+		}
+		if err := cmp.Or(o.adopt(a.Delegates), o.adopt(a.Handoffs)); err != nil {
+			return fmt.Errorf("%w (among those of %s)", err, a.Name)
+		}
+	}
+	return nil
+}
+
+// blob reads what a run keeps. What the store itself does not say no to may pass.
+func (o *Orchestrator) blob(ctx context.Context, id agent.RunID, hash string) ([]byte, error) {
+	data, err := o.store.Blob(ctx, id, hash)
+	if err != nil && !isRefused(err) {
+		return nil, agent.Transient(err, 0)
+	}
+	return data, err
 }
 
 func withDefaults(o *Options) Options {
@@ -153,6 +180,19 @@ func checkAgent(a *agent.Agent) error {
 	case a.Planner == nil:
 		return fmt.Errorf("agent %s has no planner; planner.Loop makes one of a model", a.Name)
 	}
+	for _, of := range [][]*agent.Agent{a.Delegates, a.Handoffs} {
+		for i, to := range of {
+			if to != nil && slices.ContainsFunc(of[:i], func(x *agent.Agent) bool { return x != nil && x.Name == to.Name }) {
+				return fmt.Errorf("agent %s names %s twice among its Delegates or its Handoffs; once is enough", a.Name, to.Name)
+			}
+		}
+	}
+	if err := checkInput(a.Input); err != nil {
+		return fmt.Errorf("the Input of agent %s: %w", a.Name, err)
+	}
+	if !slices.Contains([]agent.Sees{agent.SeesAll, agent.SeesWords, agent.SeesTurn}, a.Sees) {
+		return fmt.Errorf("agent %s has Sees %q; agent.SeesAll, agent.SeesWords and agent.SeesTurn are known", a.Name, a.Sees)
+	}
 	seen := map[string]bool{}
 	for _, t := range a.Tools {
 		if err := checkTool(t); err != nil {
@@ -162,6 +202,28 @@ func checkAgent(a *agent.Agent) error {
 			return fmt.Errorf("agent %s has two tools named %q; give each its own name", a.Name, t.Name)
 		}
 		seen[t.Name] = true
+	}
+	if v, ok := a.Planner.(agent.Vetter); ok {
+		if err := v.Vet(a); err != nil {
+			return fmt.Errorf("agent %s: %w", a.Name, err)
+		}
+	}
+	return nil
+}
+
+// checkInput says what is wrong with the schema of an agent's tasks; nil if nothing is.
+func checkInput(input json.RawMessage) error {
+	if input == nil {
+		return nil
+	}
+	if err := schema.Check(input); err != nil {
+		return err
+	}
+	var s struct {
+		Type any `json:"type"`
+	}
+	if err := json.Unmarshal(input, &s); err != nil || s.Type != "object" {
+		return fmt.Errorf(`a task is an object, and the schema has the type %v; give it "type": "object"`, s.Type)
 	}
 	return nil
 }
@@ -206,10 +268,4 @@ func (o *Orchestrator) poke(id agent.RunID) {
 	if d != nil {
 		d.poke()
 	}
-}
-
-// Erase removes a run and all that is kept of it for good, leaving a tombstone
-// of its id. A run that goes on is cancelled first by its caller.
-func (o *Orchestrator) Erase(ctx context.Context, id agent.RunID) error {
-	return o.store.Erase(ctx, id)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fermata-run/fermata/agent"
 	"github.com/fermata-run/fermata/orchestrator/run"
+	"github.com/fermata-run/fermata/planner/scripted"
 )
 
 // nest returns a JSON value of n lists, one in the other.
@@ -126,6 +127,34 @@ func TestToolThatIsGone(t *testing.T) {
 		l.rests(id, agent.StatusIdle)
 		if len(h.calls) != 1 {
 			l.Errorf("%d calls", len(h.calls))
+		}
+	})
+}
+
+// TestBegunCallOutlivesAParkedRun parks a run, as a program does not have one of its
+// tools, while that program makes another call: what was begun goes on to its end.
+func TestBegunCallOutlivesAParkedRun(t *testing.T) {
+	inLab(t, func(l *lab) {
+		h := held()
+		asks := func(t *agent.Tool) { t.Approve = agent.Always }
+		pay, gone := h.tool("act", agent.Once, asks), newHand().tool("gone", agent.Once, asks)
+		model := l.says(act.And(scripted.Call("gone", nil)), done)
+		stop := l.shutDown(nil, service(model, pay, gone))
+		id := l.start("go")
+		open := l.rests(id, agent.StatusWaiting).Asks
+		stop()
+		l.work(nil, service(model, pay))
+		l.answer(open[0], agent.Answer{Choice: agent.Approve})
+		<-h.calls
+		l.answer(open[1], agent.Answer{Choice: agent.Approve})
+		l.after(time.Second)
+		if s := l.entry(id).Index.Status; s != agent.StatusStuck || h.stopped.Load() != 0 {
+			l.Fatalf("the run is %s, and %d calls were stopped\n%s", s, h.stopped.Load(), l.log(id))
+		}
+		h.returns <- result{content: "paid"}
+		l.after(time.Second)
+		if n := count[*run.Returned](l.log(id)); n != 1 {
+			l.Errorf("%d results in the log\n%s", n, l.log(id))
 		}
 	})
 }

@@ -19,13 +19,13 @@ type Result struct {
 	Reason string          `json:"reason,omitempty"` // why it is stuck, failed, cancelled or was stopped
 	Text   string          `json:"text,omitempty"`   // what the planner said last in this turn
 	JSON   json.RawMessage `json:"json,omitempty"`   // the turn's structured result
-	Asks   []*agent.Ask    `json:"asks,omitempty"`   // what people are asked now
+	Asks   []*agent.Ask    `json:"asks,omitempty"`   // what people are asked now, by the run or by its delegates
 	Usage  agent.Usage     `json:"usage,omitzero"`   // of the turn
 	Seq    int64           `json:"seq"`              // of the last record: pass it to Watch as After
 }
 
-// Run starts a run, drives it in this process, and returns how it stands at the
-// end of its turn, which is also when it waits for a person. It goes on durably
+// Run starts a run, drives it and its delegates in this process, and returns how it
+// stands at the end of its turn, which is also when it waits for a person. It goes on durably
 // if ctx ends before: Start with the same Key, or Watch, finds it again.
 func (o *Orchestrator) Run(ctx context.Context, r Request) (*Result, error) {
 	id, err := o.Start(ctx, r)
@@ -35,8 +35,9 @@ func (o *Orchestrator) Run(ctx context.Context, r Request) (*Result, error) {
 	return o.Await(ctx, id)
 }
 
-// Await drives a run in this process, if it has its agent and nobody else drives
-// it, and returns how it stands at the end of its turn.
+// Await drives a run and its delegates in this process, as far as it has their
+// agents and nobody else drives them, and returns how it stands at the end of its
+// turn.
 func (o *Orchestrator) Await(ctx context.Context, id agent.RunID) (*Result, error) {
 	j, err := read(ctx, o.store, id, true, nil)
 	if err != nil {
@@ -49,17 +50,33 @@ func (o *Orchestrator) Await(ctx context.Context, id agent.RunID) (*Result, erro
 	if o.agents[j.state.Agent] != nil {
 		work.Go(func() { _ = o.work(ctx, id) }) // it fails only without agents
 	}
-	var last *run.State
-	for ev, err := range o.Watch(ctx, id, &WatchOptions{Until: TurnEnd}) {
+	for {
+		var last *run.State
+		g := newGrove(o, id, &WatchOptions{Until: TurnEnd})
+		g.watch(ctx, func(ev Event, failed error) bool {
+			err = failed
+			if ev.Run == id {
+				last = ev.State
+			}
+			return err == nil
+		})
 		if err != nil {
 			return nil, err
 		}
-		last = ev.State
+		goesOn, err := o.fetch(ctx, g)
+		if err != nil {
+			return nil, err
+		}
+		if goesOn {
+			continue
+		}
+		res := ResultOf(last)
+		res.Asks = g.asks(id)
+		return res, nil
 	}
-	return ResultOf(last), nil
 }
 
-// ResultOf returns how a run stands.
+// ResultOf returns how a run stands. Its Asks are those of the run alone.
 func ResultOf(s *run.State) *Result {
 	if s == nil {
 		return nil

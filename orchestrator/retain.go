@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,9 +19,9 @@ const (
 )
 
 // Prune erases the runs that have ended and whose last record is older than
-// olderThan, and returns how many those were. It goes on after a run that cannot
-// be erased as it is damaged, and returns the first such error at the end; any
-// other error ends it.
+// olderThan, and returns how many those were. Runs that belong together go
+// together, when all of them may. It goes on after a run that cannot be erased as it
+// is damaged, and returns the first such error at the end; any other error ends it.
 //
 // A run that has ended stays ended: what may come to its log between looking and
 // erasing is a late result, which changes nothing any more. So any number of
@@ -30,23 +31,18 @@ func (o *Orchestrator) Prune(ctx context.Context, olderThan time.Duration) (eras
 		return 0, fmt.Errorf("orchestrator: Prune was given the age %v; it must be 0 or more", olderThan)
 	}
 	var damaged error
-	for q := pruneQuery(o.store.Now(), olderThan); ; {
+	for q, before := pruneQuery(o.store.Now(), olderThan), o.store.Now().Add(-olderThan); ; {
 		page, err := o.store.Runs(ctx, q)
 		if err != nil {
 			return erased, err
 		}
 		for i := range page.Runs {
-			// Whether a run may go is decided here alone.
-			err := o.store.Erase(ctx, page.Runs[i].Run)
-			switch {
-			case errors.Is(err, memory.ErrCorrupt):
-				if damaged == nil {
-					damaged = err
-				}
-			case err != nil:
+			n, err := o.pruneTree(ctx, &page.Runs[i], before)
+			erased += n
+			if errors.Is(err, memory.ErrCorrupt) || errors.Is(err, errUnreadable) {
+				damaged = cmp.Or(damaged, err)
+			} else if err != nil {
 				return erased, err
-			default:
-				erased++
 			}
 		}
 		if page.Next == "" {
@@ -54,6 +50,32 @@ func (o *Orchestrator) Prune(ctx context.Context, olderThan time.Duration) (eras
 		}
 		q.After = page.Next
 	}
+}
+
+// pruneTree erases the tree of which an ended run is the root, if all of it has ended
+// before then and has nothing left to tell. Whether a run may go is decided here
+// alone. A delegate is its root's to decide about, unless its parent is gone.
+func (o *Orchestrator) pruneTree(ctx context.Context, e *memory.RunEntry, before time.Time) (erased int, err error) {
+	if e.Index.Parent != "" {
+		_, err := o.store.Read(ctx, e.Index.Parent, memory.ReadOptions{Limit: 1})
+		if !errors.Is(err, memory.ErrNotFound) && !errors.Is(err, memory.ErrErased) {
+			return 0, err
+		}
+	}
+	t, err := o.tree(ctx, &Tree{Run: e.Run})
+	if errors.Is(err, memory.ErrNotFound) || errors.Is(err, memory.ErrErased) {
+		return 0, nil // somebody else has erased it
+	}
+	if err != nil {
+		return 0, err
+	}
+	may := t.all(func(x *Tree) bool {
+		return x.State.Ended && len(x.State.Outbox) == 0 && x.State.Time.Before(before)
+	})
+	if !may {
+		return 0, nil
+	}
+	return o.eraseAll(ctx, t)
 }
 
 // pruneQuery selects the runs that Prune erases at a time.

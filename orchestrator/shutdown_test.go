@@ -150,7 +150,7 @@ func TestNewRefuses(t *testing.T) {
 			change(&tool)
 			return []*agent.Agent{{Name: "desk", Planner: plan, Tools: []*agent.Tool{&tool}}}
 		}
-		one := &agent.Agent{Name: "desk", Planner: plan}
+		one, another := &agent.Agent{Name: "desk", Planner: plan}, &agent.Agent{Name: "desk", Planner: plan}
 		for want, c := range map[string]struct {
 			agents []*agent.Agent
 			o      *orchestrator.Options
@@ -158,7 +158,7 @@ func TestNewRefuses(t *testing.T) {
 			"an agent is nil":              {agents: []*agent.Agent{nil}},
 			"an agent is named":            {agents: []*agent.Agent{{Name: "my desk", Planner: plan}}},
 			"agent desk has no planner":    {agents: []*agent.Agent{{Name: "desk"}}},
-			"two agents named":             {agents: []*agent.Agent{one, one}},
+			"two agents named":             {agents: []*agent.Agent{one, another}},
 			"agent desk: a tool is nil":    {agents: []*agent.Agent{{Name: "desk", Planner: plan, Tools: []*agent.Tool{nil}}}},
 			"two tools named":              {agents: []*agent.Agent{{Name: "desk", Planner: plan, Tools: []*agent.Tool{ok, ok}}}},
 			"a tool is named":              {agents: with(func(t *agent.Tool) { t.Name = "act now" })},

@@ -35,6 +35,13 @@ func (s *slots) take(d *driver, tool *agent.Tool) bool {
 	return true
 }
 
+// none reports whether no slot is free, whatever the tool.
+func (s *slots) none() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.free <= 0
+}
+
 // give gives a slot back.
 func (s *slots) give(tool *agent.Tool) {
 	s.mu.Lock()

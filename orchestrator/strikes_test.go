@@ -2,6 +2,7 @@ package orchestrator_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -222,6 +223,39 @@ func TestQuarantineMeetsAnInput(t *testing.T) {
 		l.rests(id, agent.StatusStuck)
 		if len(h.calls) != 0 || !sent {
 			l.Errorf("the run was driven\n%s", l.log(id))
+		}
+	})
+}
+
+// A run that is stuck as its planner failed, and whose call kills worker after worker,
+// is quarantined like any other.
+func TestStuckRunThatKillsWorkers(t *testing.T) {
+	inLab(t, func(l *lab) {
+		bad := held()
+		desk := &agent.Agent{Name: "desk", Tools: []*agent.Tool{bad.tool("act", agent.Idempotent)}, Planner: agent.PlannerFunc(func(_ context.Context, v *agent.View, _ func(agent.Delta)) (*agent.Move, error) {
+			if v.Steps > 0 {
+				return nil, errors.New("no idea")
+			}
+			return &agent.Move{Again: agent.AtEachClosing, Actions: []agent.Action{
+				{Kind: agent.ActCall, Name: "act", Args: raw(`{}`)},
+				{Kind: agent.ActWait, Name: "paid", Within: time.Second},
+			}}, nil
+		})}
+		id := l.start("go")
+		for range 5 {
+			worker := l.work(nil, desk)
+			<-bad.calls
+			l.after(5 * time.Second)
+			if s := l.entry(id).Index.Status; s != agent.StatusStuck {
+				l.Fatalf("the run is %s\n%s", s, l.log(id))
+			}
+			worker.Kill()
+		}
+		l.work(nil, desk)
+		l.after(time.Minute)
+		res := l.rests(id, agent.StatusStuck)
+		if len(bad.calls) != 0 || !strings.Contains(res.Reason, "5 workers in a row") {
+			l.Errorf("the reason is %q, and the call is made %d times more\n%s", res.Reason, len(bad.calls), l.log(id))
 		}
 	})
 }

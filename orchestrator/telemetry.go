@@ -151,7 +151,7 @@ func (t *trail) job(ctx context.Context, s *run.State, st *starting) (context.Co
 		g.tool = st.task.Action.Name
 		g.once = st.job.Kind == run.JobCall && st.task.Action.Effect == agent.Once
 	}
-	if t.tracer != nil {
+	if t.tracer != nil && st.job.Kind != run.JobDeliver {
 		ctx, g.span = t.span(ctx, s, st)
 	}
 	if t.metrics != nil {
@@ -188,6 +188,10 @@ func (g *sight) judge(e run.Event) (outcome, errType string) {
 		return jobFailed, "permanent"
 	case *run.Unresolved:
 		return jobFailed, "unresolved"
+	case *run.Delivered:
+		if e.Error != "" {
+			return jobFailed, "undelivered"
+		}
 	case *run.CallFailed:
 		switch {
 		case e.Lookup: // it has found out that the call was not made

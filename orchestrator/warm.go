@@ -105,5 +105,5 @@ func (o *Orchestrator) reread(ctx context.Context, c memory.Claim, each func(*ru
 			return j, nil
 		}
 	}
-	return read(ctx, o.store, c.Run, false, each)
+	return read(ctx, o.store, c.Run, run.IsMailbox(c.Run), each)
 }

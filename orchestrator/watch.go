@@ -30,6 +30,10 @@ const (
 type WatchOptions struct {
 	After int64 // only records with a higher Seq
 	Until Until
+	// Tree watches also the delegates that work for the run, and theirs; their
+	// events have their own Run. Those that were there when the record After was
+	// written are told of only from now on. With TurnEnd all of them have to rest.
+	Tree bool
 }
 
 // Event is what a watcher sees: a record of the log, or a piece of what is being
@@ -73,25 +77,34 @@ func (o *Orchestrator) Watch(ctx context.Context, id agent.RunID, opts *WatchOpt
 		opts = &WatchOptions{}
 	}
 	return func(yield func(Event, error) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		w := &watcher{o: o, id: id, opts: opts, state: run.New(id)}
-		for hint, err := range o.store.Watch(ctx, id) {
-			if err == nil {
-				err = w.hint(ctx, hint, yield)
-			}
-			if errors.Is(err, errWatched) {
-				return
-			}
-			if err != nil {
-				yield(Event{Run: id}, o.known(id, err))
-				return
-			}
+		if opts.Tree {
+			newGrove(o, id, opts).watch(ctx, yield)
+			return
 		}
-		if err := ctx.Err(); err != nil {
+		w := &watcher{o: o, id: id, opts: opts, state: run.New(id)}
+		if err := w.run(ctx, yield); err != nil {
 			yield(Event{Run: id}, err)
 		}
 	}
+}
+
+// run yields what happens. Its error is why it ended, nil if it has seen what it was
+// to see, or yield wanted no more.
+func (w *watcher) run(ctx context.Context, yield func(Event, error) bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for hint, err := range w.o.store.Watch(ctx, w.id) {
+		if err == nil {
+			err = w.hint(ctx, hint, yield)
+		}
+		if errors.Is(err, errWatched) {
+			return nil
+		}
+		if err != nil {
+			return w.o.known(w.id, err)
+		}
+	}
+	return ctx.Err()
 }
 
 // errWatched ends a watch that has seen what it was to see.
@@ -105,6 +118,8 @@ type watcher struct {
 	state *run.State
 	base  memory.Position
 	ears  listener
+	late  bool        // what is there already is not told of
+	stood func() bool // told after what was new, with or without events; false ends the watch. May be nil
 }
 
 // hint yields what is new.
@@ -121,8 +136,11 @@ func (w *watcher) hint(ctx context.Context, h memory.Hint, yield func(Event, err
 			}
 		}
 	}
+	if w.stood != nil && !w.stood() {
+		return errWatched
+	}
 	status := w.state.Status()
-	if w.opts.Until == TurnEnd && status.Resting() || w.opts.Until == RunEnd && status.Ended() {
+	if w.opts.Until == TurnEnd && status.Resting() || w.opts.Until == RunEnd && status.Ended() && (w.stood == nil || len(w.state.Outbox) == 0) {
 		return errWatched
 	}
 	return nil
@@ -145,6 +163,9 @@ func (w *watcher) readOn(ctx context.Context, yield func(Event, error) bool) err
 			return fmt.Errorf("%w: run %s had the record %s at %d, and it is not there any more", ErrRewound, w.id, w.base.ID, w.base.Seq)
 		}
 		records = records[1:]
+	}
+	if w.late {
+		w.opts.After, w.late = log.Last.Seq, false
 	}
 	for i := range records {
 		r, err := decode(w.id, &records[i])

@@ -13,6 +13,7 @@ import (
 	"github.com/fermata-run/fermata/agent"
 	"github.com/fermata-run/fermata/memory"
 	"github.com/fermata-run/fermata/orchestrator/perform"
+	"github.com/fermata-run/fermata/orchestrator/run"
 )
 
 // Work claims runs of this program's agents that want attention and drives
@@ -21,8 +22,8 @@ import (
 // does not end it.
 func (o *Orchestrator) Work(ctx context.Context) error { return o.work(ctx, "") }
 
-// Drive is Work for one run only. It goes on while the run rests, and drives it
-// again when it wants attention, unless another process does. It refuses a run of
+// Drive is Work for one run and its delegates only. It goes on while they rest, and
+// drives them again when they want attention, unless another process does. It refuses a run of
 // an agent that this program does not have.
 func (o *Orchestrator) Drive(ctx context.Context, id agent.RunID) error {
 	j, err := read(ctx, o.store, id, true, nil)
@@ -35,7 +36,7 @@ func (o *Orchestrator) Drive(ctx context.Context, id agent.RunID) error {
 	return o.work(ctx, id)
 }
 
-// work is Work for all runs, or for only one.
+// work is Work for all runs, or for only one and its delegates.
 func (o *Orchestrator) work(ctx context.Context, only agent.RunID) error {
 	if len(o.agents) == 0 {
 		return fmt.Errorf("orchestrator: Work needs agents; give them to New")
@@ -48,8 +49,14 @@ func (o *Orchestrator) work(ctx context.Context, only agent.RunID) error {
 	if only == "" && o.opts.Retain > 0 {
 		renewer.Go(func() { o.sweepLoop(ctx) })
 	}
-	w.claimLoop(ctx)
+	if only == "" {
+		w.claimLoop(ctx)
+	} else {
+		w.follow(ctx, only)
+		<-ctx.Done()
+	}
 	close(w.quit)
+	w.following.Wait()
 	w.drain()
 	stopRenewing()
 	renewer.Wait()
@@ -71,6 +78,9 @@ type worker struct {
 	lookAt     time.Time // before then no suspects are looked for: there were none a moment ago; claimLoop's own
 	noSuspects time.Time // before then none is claimed while others are driven; claimLoop's own
 
+	followed  map[agent.RunID]bool // with only: that run, and delegates; under mu
+	following conc.WaitGroup
+
 	drivers conc.WaitGroup
 	freed   chan struct{} // a driver has ended
 }
@@ -82,18 +92,15 @@ const claimWait = 5 * time.Second
 func (w *worker) claimLoop(ctx context.Context) {
 	for ctx.Err() == nil {
 		free := w.o.opts.MaxRuns - w.holds()
-		if w.only != "" {
-			free = 1 - w.holds()
-		}
 		if free <= 0 {
 			w.pause(ctx, 0)
 			continue
 		}
-		if w.only == "" && w.claimSuspect(ctx) {
+		if w.claimSuspect(ctx) {
 			continue
 		}
 		r := w.request()
-		r.Run, r.Max = w.only, free
+		r.Max = free
 		claims, err := w.o.store.Claim(ctx, r)
 		if err != nil && ctx.Err() == nil {
 			w.storeFailed(err)
@@ -105,6 +112,73 @@ func (w *worker) claimLoop(ctx context.Context) {
 	}
 }
 
+// follow claims one run, again and again, until ctx ends or the run has, and so its
+// delegates.
+func (w *worker) follow(ctx context.Context, id agent.RunID) {
+	w.mu.Lock()
+	known := w.followed[id]
+	if w.followed == nil {
+		w.followed = map[agent.RunID]bool{}
+	}
+	w.followed[id] = true
+	w.mu.Unlock()
+	if known || ctx.Err() != nil {
+		return
+	}
+	w.following.Go(func() {
+		for ended := w.look(ctx, id); !ended && ctx.Err() == nil; {
+			ended = !w.claimOne(ctx, id)
+		}
+	})
+}
+
+// look follows the delegates of a run that may rest itself, and reports whether it
+// has ended, as far as it can be told.
+func (w *worker) look(ctx context.Context, id agent.RunID) (ended bool) {
+	j, err := read(ctx, w.o.store, id, true, nil)
+	if err != nil {
+		return errors.Is(err, memory.ErrErased) || errors.Is(err, memory.ErrNotFound)
+	}
+	w.followAll(ctx, j.state)
+	return j.state.Ended && len(j.state.Outbox) == 0
+}
+
+// followAll follows what works for a run: its delegates, and the mailboxes that know
+// of its waits.
+func (w *worker) followAll(ctx context.Context, s *run.State) {
+	w.o.eachTask(s, func(child agent.RunID) { w.follow(ctx, child) })
+	w.followMailboxes(ctx, s)
+}
+
+// eachTask calls f with each delegate that works for a run and that this program
+// can drive.
+func (o *Orchestrator) eachTask(s *run.State, f func(agent.RunID)) {
+	for _, a := range s.Open {
+		if l := s.LetterTo(a.Child); a.Phase == run.Afield && o.agents[a.Action.Name] != nil && (l == nil || l.Spawn == nil) {
+			f(a.Child)
+		}
+	}
+}
+
+// claimOne drives one run for once, or waits for it. It reports whether to go on.
+func (w *worker) claimOne(ctx context.Context, id agent.RunID) bool {
+	r := w.request()
+	r.Run = id
+	claims, err := w.o.store.Claim(ctx, r)
+	if err != nil && ctx.Err() == nil {
+		w.storeFailed(err)
+		sleep(ctx, time.Second)
+	}
+	if len(claims) == 0 {
+		return err != nil || !w.look(ctx, id)
+	}
+	d := w.adopt(ctx, claims[0])
+	d.follow = func(s *run.State) { w.followAll(ctx, s) }
+	w.drive(d)
+	<-d.over
+	return !d.foreign
+}
+
 // request is what every claim asks for. Runs of other workers are not taken over
 // before the store has answered for a whole lease: if it did not, they had no
 // chance to renew, and are alive. Such a request does not wait longer than it holds.
@@ -113,7 +187,7 @@ func (w *worker) request() *memory.ClaimRequest {
 	defer w.mu.Unlock()
 	lease := w.o.opts.Lease
 	r := &memory.ClaimRequest{
-		Worker: w.o.opts.Worker, Agents: w.o.names(), Lease: lease, News: w.news, Wait: claimWait,
+		Worker: w.o.opts.Worker, Agents: w.o.drivable(), Lease: lease, News: w.news, Wait: claimWait,
 	}
 	switch left := w.settled.Add(lease).Sub(w.o.store.Now()); {
 	case w.outage:
@@ -245,6 +319,7 @@ func sleep(ctx context.Context, d time.Duration) {
 }
 
 func (w *worker) ended(d *driver) {
+	close(d.over)
 	w.mu.Lock()
 	delete(w.driving, d)
 	if w.held[d.claim.Run] == d { // and not a later claim of the same run

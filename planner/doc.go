@@ -11,6 +11,16 @@
 //		Tools:   []*agent.Tool{lookup, refund},
 //	}
 //
+// Agents work together in two ways. To a delegate the model gives a task, which is
+// a conversation of its own, and gets the result; with a hand-off the other agent
+// goes on with the user in its stead. The model is offered a function for each:
+//
+//	support.Delegates = []*agent.Agent{research} // delegate_to_research
+//	support.Handoffs = []*agent.Agent{billing}   // hand_off_to_billing
+//
+// By a function called [AskPerson] it asks the person: a question, a choice among a
+// few, or a form with several fields.
+//
 // [Fallback] makes one model of several. Anything else that is to happen
 // around a model – a log, a cache, a budget – is a function that takes an
 // agent.Model and returns one; agent.ModelFunc makes it short:

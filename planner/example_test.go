@@ -48,6 +48,67 @@ func ExampleLoop() {
 	// call lookup call_1
 }
 
+// Delegates and hand-offs are functions like any other to the model: a task comes
+// back with its result, a hand-off leaves the conversation to the other agent.
+func ExampleLoop_delegates() {
+	eager := agent.ModelFunc(func(_ context.Context, req *agent.ModelRequest, _ func(agent.Delta)) (*agent.ModelReply, error) {
+		for _, tool := range req.Tools {
+			fmt.Println("offered", tool.Name)
+		}
+		return &agent.ModelReply{Message: agent.Message{Parts: []agent.Part{
+			{Call: &agent.Call{ID: "1", Name: "delegate_to_research", Args: json.RawMessage(`{"task": "Find a source on bees."}`)}},
+			{Call: &agent.Call{ID: "2", Name: "delegate_to_research", Args: json.RawMessage(`{"task": "Find a source on wasps."}`)}},
+		}}}, nil
+	})
+
+	question := agent.Text("What do bees and wasps differ in?")
+	move, err := planner.Loop(eager, "You answer.", nil).Plan(context.Background(), &agent.View{
+		Messages:  []*agent.Message{&question},
+		Delegates: []*agent.Agent{{Name: "research", Description: "Finds sources."}},
+		Handoffs:  []*agent.Agent{{Name: "beekeeper", Description: "Talks about bees, at length."}},
+	}, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, a := range move.Actions {
+		fmt.Println(a.Kind, a.Name, a.CallID)
+	}
+	// Output:
+	// offered delegate_to_research
+	// offered hand_off_to_beekeeper
+	// offered ask_person
+	// delegate research 1
+	// delegate research 2
+}
+
+// A model that needs several things at once asks a form. What the person fills in
+// is the result of the call, as an object.
+func ExampleAskPerson() {
+	curious := agent.ModelFunc(func(context.Context, *agent.ModelRequest, func(agent.Delta)) (*agent.ModelReply, error) {
+		return &agent.ModelReply{Message: agent.Message{Parts: []agent.Part{{Call: &agent.Call{ID: "1", Name: planner.AskPerson, Args: json.RawMessage(`{
+			"question": "Where shall it go?",
+			"fields": [
+				{"name": "city", "type": "string"},
+				{"name": "floor", "type": "integer", "required": false}
+			]
+		}`)}}}}}, nil
+	})
+
+	question := agent.Text("Send me a mug.")
+	move, err := planner.Loop(curious, "You sell mugs.", nil).Plan(context.Background(), &agent.View{Messages: []*agent.Message{&question}}, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ask := move.Actions[0].Ask
+	fmt.Println(ask.Kind, ask.Prompt)
+	fmt.Println(string(ask.Schema))
+	// Output:
+	// form Where shall it go?
+	// {"type":"object","properties":{"city":{"type":"string"},"floor":{"type":"integer"}},"required":["city"],"additionalProperties":false}
+}
+
 // A turn may end in data instead of words.
 func ExampleOutputOf() {
 	type Delivery struct {

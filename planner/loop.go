@@ -13,10 +13,11 @@ import (
 )
 
 // LoopOptions are the options of [Loop]. The zero value is a loop that may ask
-// the person and answers in free text.
+// the person and answers in free text. To whom it may give tasks or hand off is
+// not an option, but says the agent: see Delegates and Handoffs there.
 type LoopOptions struct {
 	// NoAsk leaves out the function by which the model asks the person a
-	// question: see [AskPerson].
+	// question, or to fill in a form: see [AskPerson].
 	NoAsk bool
 
 	// Output is the JSON Schema of the answer that ends a turn; nil is free
@@ -38,6 +39,17 @@ const (
 // Loop makes the tool-calling loop: at each step it shows model the
 // conversation and the agent's tools, and turns what it answers into a move. An
 // answer with calls asks for all of them at once; one without ends the turn.
+//
+// Beside the tools, the model is offered functions of the loop's own. A tool with
+// the same name takes the place of such a function.
+//
+//	delegate_to_NAME  for each of the agent's Delegates: {"task": "…"}, or an object that fits the
+//	                  delegate's Input; what comes of it is the result
+//	hand_off_to_NAME  for each of the agent's Handoffs: {"reason": "…"} or {}
+//	ask_person        unless NoAsk: a question, a choice or a form, see [AskPerson]
+//
+// A name that makes a function's too long for providers is cut, and a part of its
+// hash added.
 //
 // instructions is a text/template. It is rendered at the start of each turn
 // over
@@ -99,9 +111,9 @@ func (l *loop) Brief(_ context.Context, v *agent.View) (string, error) { return 
 
 // Plan asks the model, and again if its final answer does not fit.
 func (l *loop) Plan(ctx context.Context, v *agent.View, emit func(agent.Delta)) (*agent.Move, error) {
-	asks := !l.o.NoAsk && !slices.ContainsFunc(v.Tools, func(t *agent.Tool) bool { return t.Name == AskPerson })
+	offers := offers(v, !l.o.NoAsk)
 	req := &agent.ModelRequest{
-		Run: v.Run, System: v.Instructions, Messages: v.Messages, Tools: specs(v.Tools, asks), Output: l.output,
+		Run: v.Run, System: v.Instructions, Messages: v.Messages, Tools: specs(v.Tools, offers), Output: l.output,
 	}
 	words := &words{emit: emit}
 	var usage agent.Usage
@@ -114,7 +126,7 @@ func (l *loop) Plan(ctx context.Context, v *agent.View, emit func(agent.Delta)) 
 		usage = usage.Add(reply.Usage)
 		move := &agent.Move{Usage: usage, Model: reply.Model}
 		if len(reply.Message.Calls()) > 0 {
-			msg, actions := (&repair{view: v, asks: asks}).message(&reply.Message)
+			msg, actions := (&repair{view: v, offers: offers}).message(&reply.Message)
 			move.Message, move.Actions = msg, actions
 			return move, nil
 		}
@@ -158,9 +170,9 @@ func modelName(r *agent.ModelReply) string {
 	return "the model " + r.Model
 }
 
-// specs is what the model is told of the tools.
-func specs(tools []*agent.Tool, asks bool) []agent.ToolSpec {
-	list := make([]agent.ToolSpec, 0, len(tools)+1)
+// specs is what the model is told of the tools and the other functions.
+func specs(tools []*agent.Tool, offers []offer) []agent.ToolSpec {
+	list := make([]agent.ToolSpec, 0, len(tools)+len(offers))
 	for _, t := range tools {
 		s := agent.ToolSpec{Name: t.Name, Description: t.Description, Input: t.Input}
 		if len(s.Input) == 0 {
@@ -168,8 +180,8 @@ func specs(tools []*agent.Tool, asks bool) []agent.ToolSpec {
 		}
 		list = append(list, s)
 	}
-	if asks {
-		list = append(list, askSpec)
+	for i := range offers {
+		list = append(list, offers[i].spec)
 	}
 	return list
 }

@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/internal/schema"
+	"github.com/fermata-run/fermata/internal/wellformed"
+	"github.com/fermata-run/fermata/orchestrator/run"
 	"github.com/fermata-run/fermata/planner"
 )
 
@@ -26,6 +29,9 @@ func (f *fake) Generate(_ context.Context, req *agent.ModelRequest, emit func(ag
 		return nil, errors.New("fake: asked too often")
 	}
 	f.asked = append(f.asked, req)
+	if err := wellformed.Check(req.Messages); err != nil {
+		return nil, fmt.Errorf("fake: %w", err)
+	}
 	switch r := f.replies[len(f.asked)-1].(type) {
 	case error:
 		return nil, r
@@ -179,13 +185,15 @@ func TestLoopTurnsCallsIntoActions(t *testing.T) {
 }
 
 func TestLoopRepairsIDs(t *testing.T) {
-	before := &agent.Message{Role: agent.RoleAssistant, Parts: []agent.Part{{Call: call("old", "lookup", "{}")}, {Call: call("call_2_1", "lookup", "{}")}}}
+	before := &agent.Message{Role: agent.RoleAssistant, Parts: []agent.Part{{Call: call("old", "lookup", "{}")}, {Call: call("call_3_1", "lookup", "{}")}}}
+	results := &agent.Message{Role: agent.RoleTool, Parts: []agent.Part{
+		{Result: &agent.Result{CallID: "old", Outcome: agent.Returned}}, {Result: &agent.Result{CallID: "call_3_1", Outcome: agent.Returned}}}}
 	reply := says("",
-		call("", "lookup", "{}"), call("old", "lookup", "{}"), call("x", "lookup", "{}"), call("x", "lookup", "{}"), call("call_2_3", "lookup", "{}"))
+		call("", "lookup", "{}"), call("old", "lookup", "{}"), call("x", "lookup", "{}"), call("x", "lookup", "{}"), call("call_3_3", "lookup", "{}"))
 	m := &fake{replies: []any{reply, reply}}
 	loop := planner.Loop(m, "", nil)
 	for range 2 { // the same view gives the same ids
-		move, err := loop.Plan(t.Context(), view(text("Hi"), before), nil)
+		move, err := loop.Plan(t.Context(), view(text("Hi"), before, results), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +204,7 @@ func TestLoopRepairsIDs(t *testing.T) {
 				t.Errorf("action %d is for %s, not for %s", i, move.Actions[i].CallID, c.ID)
 			}
 		}
-		if got := strings.Join(ids, " "); got != "call_2_0 call_2_1_ x call_2_3_ call_2_3" {
+		if got := strings.Join(ids, " "); got != "call_3_0 call_3_1_ x call_3_3_ call_3_3" {
 			t.Errorf("got %s", got)
 		}
 	}
@@ -364,7 +372,8 @@ func panicOf(f func()) (msg string) {
 
 // The view is shared between goroutines.
 func TestLoopLeavesTheViewAsItIs(t *testing.T) {
-	v := view(text("Hi"), &agent.Message{Role: agent.RoleAssistant, Parts: []agent.Part{{Call: call("a", "lookup", "[]")}}})
+	v := view(text("Hi"), &agent.Message{Role: agent.RoleAssistant, Parts: []agent.Part{{Call: call("a", "lookup", "{ }")}}},
+		&agent.Message{Role: agent.RoleTool, Parts: []agent.Part{{Result: &agent.Result{CallID: "a", Outcome: agent.Returned}}}})
 	v.Messages = append(make([]*agent.Message, 0, 10), v.Messages...) // with room to spare
 	before := fmt.Sprintf("%+v %+v", *v.Messages[0], *v.Messages[1].Parts[0].Call)
 	o := &planner.LoopOptions{Output: planner.OutputOf[int]()}
@@ -375,7 +384,7 @@ func TestLoopLeavesTheViewAsItIs(t *testing.T) {
 	if got := fmt.Sprintf("%+v %+v", *v.Messages[0], *v.Messages[1].Parts[0].Call); got != before {
 		t.Errorf("was %s\nis %s", before, got)
 	}
-	if spare := v.Messages[:cap(v.Messages)][2]; spare != nil {
+	if spare := v.Messages[:cap(v.Messages)][3]; spare != nil {
 		t.Errorf("the room behind the messages was written: %+v", spare)
 	}
 }
@@ -384,19 +393,33 @@ func FuzzRepair(f *testing.F) {
 	f.Add("lookup", `{"a": 1}`, "1")
 	f.Add("ask_person", `{"question": "x", "choices": ["a", "b"]}`, "")
 	f.Add("functions.refund", `"{"`, "old")
+	f.Add("delegate_to_research", `{"task": "x"}`, "a")
+	f.Add("hand_off_to_billing", `{"reason": null}`, "call_1_0")
+	f.Add("ask_person", `{"question": "x", "fields": [{"name": "a", "type": "string", "choices": ["b"]}]}`, "")
 	f.Fuzz(func(t *testing.T, name, args, id string) {
-		before := &agent.Message{Role: agent.RoleAssistant, Parts: []agent.Part{{Call: call("old", "lookup", "{}")}}}
+		v := team([]*agent.Agent{research}, []*agent.Agent{billing})
+		v.Messages = []*agent.Message{
+			{Role: agent.RoleAssistant, Parts: []agent.Part{{Call: call("old", "lookup", "{}")}}},
+			{Role: agent.RoleTool, Parts: []agent.Part{{Result: &agent.Result{CallID: "old", Outcome: agent.Returned}}}},
+		}
 		m := &fake{replies: []any{says("", call(id, name, args), call(id, name, args))}}
-		move, err := planner.Loop(m, "", nil).Plan(t.Context(), view(before), nil)
+		move, err := planner.Loop(m, "", nil).Plan(t.Context(), v, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		ids := map[string]bool{"old": true}
+		results := &agent.Message{Role: agent.RoleTool}
 		for i, c := range move.Message.Calls() {
-			if ids[c.ID] || c.ID == "" || move.Actions[i].CallID != c.ID || c.Name == "" || c.Args[0] != '{' || !json.Valid(c.Args) {
+			if move.Actions[i].CallID != c.ID || len(c.Name) > 64 || len(c.Args) == 0 {
 				t.Errorf("%q(%q) became %+v with %+v", name, args, c, move.Actions[i])
 			}
-			ids[c.ID] = true
+			results.Parts = append(results.Parts, agent.Part{Result: &agent.Result{CallID: c.ID, Name: c.Name, Outcome: agent.Returned}})
+		}
+		if err := wellformed.Check(append(v.Messages, move.Message, results)); err != nil {
+			t.Errorf("%q(%q): %v", name, args, err)
+		}
+		desk := &run.Desk{Tools: v.Tools, Validate: schema.Validate, Check: schema.Check, Delegates: v.Delegates, Handoffs: v.Handoffs}
+		if _, err := run.Admit(v, 1, "b", move, desk); err != nil {
+			t.Errorf("%q(%q) makes the planner look broken: %v", name, args, err)
 		}
 	})
 }

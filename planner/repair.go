@@ -21,10 +21,11 @@ import (
 //   - arguments are a JSON object; what is none is kept within one, as _invalid
 //   - a call that cannot be made is an action that says why, for the model
 //
-// Whether arguments fit their tool's schema is judged when the move is admitted.
+// Whether arguments fit their tool's schema is judged when the move is admitted;
+// of the functions that are no tools, it is judged here.
 type repair struct {
-	view *agent.View
-	asks bool // AskPerson is offered
+	view   *agent.View
+	offers []offer // beside the view's tools
 }
 
 // invalidArgs is the field that holds arguments which are not a JSON object.
@@ -73,10 +74,12 @@ func (r *repair) ids(calls []*agent.Call) {
 // used reports whether a call of the conversation has the id. A look at each is
 // faster than a map of them, which would be made for few questions.
 func (r *repair) used(id string) bool {
-	for _, m := range r.view.Messages {
-		for i := range m.Parts {
-			if c := m.Parts[i].Call; c != nil && c.ID == id {
-				return true
+	for _, messages := range [][]*agent.Message{r.view.Messages, r.view.Whole} {
+		for _, m := range messages {
+			for i := range m.Parts {
+				if c := m.Parts[i].Call; c != nil && c.ID == id {
+					return true
+				}
 			}
 		}
 	}
@@ -98,14 +101,24 @@ func (r *repair) action(c *agent.Call) agent.Action {
 		return refused(c, r.unknown(given))
 	case complaint != "":
 		return refused(c, fmt.Sprintf("the arguments of %s are not a JSON object: %s; make the call again with its arguments as one JSON object", c.Name, complaint))
-	case c.Name == AskPerson && r.asks:
-		ask, err := readAsk(c.Args)
-		if err != nil {
-			return refused(c, fmt.Sprintf("the arguments of %s do not fit its schema: %v", c.Name, err))
-		}
-		return agent.Action{Kind: agent.ActAsk, CallID: c.ID, Ask: ask}
+	}
+	if i := slices.IndexFunc(r.offers, func(o offer) bool { return o.spec.Name == c.Name }); i >= 0 {
+		return r.offers[i].action(c)
 	}
 	return agent.Action{Kind: agent.ActCall, Name: c.Name, CallID: c.ID}
+}
+
+// action returns the action for a call of the function.
+func (o *offer) action(c *agent.Call) agent.Action {
+	if err := schema.Validate(o.spec.Input, c.Args); err != nil {
+		return refused(c, fmt.Sprintf("the arguments of %s do not fit its schema: %v", c.Name, err))
+	}
+	a, err := o.act(c.Args)
+	if err != nil {
+		return refused(c, fmt.Sprintf("the arguments of %s make no sense: %v", c.Name, err))
+	}
+	a.CallID = c.ID
+	return a
 }
 
 func refused(c *agent.Call, why string) agent.Action {
@@ -130,12 +143,12 @@ func (r *repair) name(c *agent.Call) bool {
 }
 
 func (r *repair) names() []string {
-	names := make([]string, 0, len(r.view.Tools)+1)
+	names := make([]string, 0, len(r.view.Tools)+len(r.offers))
 	for _, t := range r.view.Tools {
 		names = append(names, t.Name)
 	}
-	if r.asks {
-		names = append(names, AskPerson)
+	for i := range r.offers {
+		names = append(names, r.offers[i].spec.Name)
 	}
 	return names
 }
@@ -145,7 +158,7 @@ func (r *repair) unknown(name string) string {
 	const most = 50
 	names := r.names()
 	s := fmt.Sprintf("there is no tool %q", cut(name, 80))
-	if n := schema.Nearest(name, names); n != "" {
+	if n := r.meant(name, names); n != "" {
 		s += fmt.Sprintf(" – did you mean %q?", n)
 	}
 	switch {
@@ -157,9 +170,22 @@ func (r *repair) unknown(name string) string {
 	return s + "; the tools are: " + strings.Join(names, ", ")
 }
 
+// meant is the function that was most likely meant: of an agent whose name was
+// given alone, that for it. "" says that nobody can tell.
+func (r *repair) meant(name string, names []string) string {
+	for i := range r.offers {
+		if o := &r.offers[i]; o.agent != "" && o.agent == name {
+			return o.spec.Name
+		}
+	}
+	return schema.Nearest(name, names)
+}
+
+// longestName is how many letters of a function's name providers take.
+const longestName = 64
+
 // plainName replaces what providers do not take in a name.
 func plainName(s string) string {
-	const longest = 64
 	s = strings.Map(func(r rune) rune {
 		if r == '_' || r == '-' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' {
 			return r
@@ -169,7 +195,7 @@ func plainName(s string) string {
 	if s == "" {
 		return "unknown"
 	}
-	return s[:min(len(s), longest)]
+	return s[:min(len(s), longestName)]
 }
 
 // readArgs returns arguments as a JSON object. If they are none, it returns an

@@ -16,11 +16,11 @@
 //	}
 //
 //	refund := tools.Func("refund", "Pay an order back.", shop.Refund, &tools.Options{
-//		Approve: tools.ApproveIf(func(ctx context.Context, r Refund) string {
-//			if r.Amount > 100 {
-//				return "more than 100 is paid back"
+//		Approve: tools.ApproveIf(func(ctx context.Context, r Refund) *agent.Ask {
+//			if r.Amount <= 100 {
+//				return nil
 //			}
-//			return ""
+//			return &agent.Ask{Prompt: "more than 100 is paid back"}
 //		}),
 //	})
 //

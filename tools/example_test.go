@@ -46,20 +46,24 @@ func ExampleApproveIf() {
 	}
 	refund := tools.Func("refund", "Pay an order back.",
 		func(ctx context.Context, r Refund) (string, error) { return "done", nil },
-		&tools.Options{Approve: tools.ApproveIf(func(ctx context.Context, r Refund) string {
-			if r.Amount > 100 {
-				return fmt.Sprintf("%.0f is more than 100", r.Amount)
+		&tools.Options{Approve: tools.ApproveIf(func(ctx context.Context, r Refund) *agent.Ask {
+			if r.Amount <= 100 {
+				return nil
 			}
-			return ""
+			return &agent.Ask{Prompt: fmt.Sprintf("%.0f is more than 100", r.Amount), For: []string{"group:supervisors"}}
 		})})
 
 	for _, args := range []string{`{"order": 17, "amount": 20}`, `{"order": 17, "amount": 900}`} {
-		reason, err := refund.Approve(context.Background(), agent.CallInfo{}, json.RawMessage(args))
-		fmt.Printf("%q %v\n", reason, err)
+		ask, err := refund.Approve(context.Background(), agent.CallInfo{}, json.RawMessage(args))
+		if ask == nil {
+			fmt.Println("no approval is needed", err)
+			continue
+		}
+		fmt.Println(ask.Prompt, ask.For, err)
 	}
 	// Output:
-	// "" <nil>
-	// "900 is more than 100" <nil>
+	// no approval is needed <nil>
+	// 900 is more than 100 [group:supervisors] <nil>
 }
 
 // A worker that died in the middle of a payment leaves open whether it took

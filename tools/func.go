@@ -106,21 +106,22 @@ func Reconcile[In, Out any](f func(context.Context, In) (Out, error)) func(conte
 	}
 }
 
-// ApproveIf makes an approval rule of f, which returns the reason why a call
-// with these arguments needs approval, or "" if it needs none. In is that of
-// the tool: arguments that do not decode into it, to the letter, need approval.
+// ApproveIf makes an approval rule of f, which returns nil if a call with these
+// arguments needs no approval, and otherwise what to ask, as agent.Approval says.
+// In is that of the tool: arguments that do not decode into it, to the letter, need
+// approval.
 // [agent.CallFrom] has the call's run, user and meta.
 //
 // It panics if f is nil or In is not a struct.
-func ApproveIf[In any](f func(context.Context, In) (reason string)) agent.Approval {
+func ApproveIf[In any](f func(context.Context, In) *agent.Ask) agent.Approval {
 	if f == nil {
 		panic("tools.ApproveIf: the function is nil: leave Options.Approve nil if no call needs approval")
 	}
 	mustBeStruct[In]("tools.ApproveIf")
-	return func(ctx context.Context, c agent.CallInfo, args json.RawMessage) (string, error) {
+	return func(ctx context.Context, c agent.CallInfo, args json.RawMessage) (*agent.Ask, error) {
 		in, err := decode[In](args)
 		if err != nil {
-			return "", fmt.Errorf("approve: %w", err)
+			return nil, fmt.Errorf("approve: %w", err)
 		}
 		return f(agent.WithCall(ctx, c), in), nil
 	}

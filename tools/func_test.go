@@ -165,18 +165,18 @@ func TestReconcile(t *testing.T) {
 }
 
 func TestApproveIf(t *testing.T) {
-	rule := tools.ApproveIf(func(ctx context.Context, r refund) string {
+	rule := tools.ApproveIf(func(ctx context.Context, r refund) *agent.Ask {
 		if r.Amount > 100 {
-			return "more than 100 for " + agent.CallFrom(ctx).User.ID
+			return &agent.Ask{Prompt: "more than 100 for " + agent.CallFrom(ctx).User.ID}
 		}
-		return ""
+		return nil
 	})
 	c := agent.CallInfo{User: agent.User{ID: "ann"}}
-	if why, err := rule(t.Context(), c, []byte(`{"amount": 101}`)); why != "more than 100 for ann" || err != nil {
-		t.Errorf("got %q, %v", why, err)
+	if why, err := rule(t.Context(), c, []byte(`{"amount": 101}`)); err != nil || why == nil || why.Prompt != "more than 100 for ann" {
+		t.Errorf("got %+v, %v", why, err)
 	}
-	if why, err := rule(t.Context(), c, []byte(`{"amount": 100}`)); why != "" || err != nil {
-		t.Errorf("got %q, %v", why, err)
+	if why, err := rule(t.Context(), c, []byte(`{"amount": 100}`)); why != nil || err != nil {
+		t.Errorf("got %+v, %v", why, err)
 	}
 	if _, err := rule(t.Context(), c, []byte(`{"amuont": 101}`)); err == nil {
 		t.Error("arguments that the rule cannot read were let pass")
@@ -214,7 +214,7 @@ func TestFuncPanicsAtConstruction(t *testing.T) {
 		{func() { tools.Reconcile[refund, int](nil) }, `tools.Reconcile: the function is nil`},
 		{func() { tools.Reconcile(func(context.Context, string) (int, error) { return 0, nil }) }, `tools.Reconcile: the function takes a string`},
 		{func() { tools.ApproveIf[refund](nil) }, `tools.ApproveIf: the function is nil`},
-		{func() { tools.ApproveIf(func(context.Context, []int) string { return "" }) }, `tools.ApproveIf: the function takes a []int`},
+		{func() { tools.ApproveIf(func(context.Context, []int) *agent.Ask { return nil }) }, `tools.ApproveIf: the function takes a []int`},
 		{func() { tools.Wrap(nil) }, `tools.Wrap: the tool is nil`},
 		{func() { tools.Wrap(tools.Func("a", "", fine, nil), nil) }, `tools.Wrap("a"): middleware 0 is nil`},
 		{func() {

@@ -27,11 +27,11 @@ func pay(ctx context.Context, r refund) (string, error) {
 	return fmt.Sprintf("%d euros paid back (bank key given: %t)", r.Euros, key != ""), nil
 }
 
-func overLimit(_ context.Context, r refund) string {
+func overLimit(_ context.Context, r refund) *agent.Ask {
 	if r.Euros > 100 {
-		return "refunds over 100 euros need a colleague's word"
+		return &agent.Ask{Prompt: "refunds over 100 euros need a colleague's word"}
 	}
-	return ""
+	return nil
 }
 
 func main() {

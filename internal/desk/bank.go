@@ -1,14 +1,13 @@
 package desk
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
+	"slices"
 	"time"
+
+	"github.com/fermata-run/fermata/internal/jsonl"
 )
 
 // A Bank is the pretend shop's bank. It pays whatever it is asked to pay, as
@@ -71,43 +70,17 @@ func (b *Bank) Pay(ctx context.Context, key string, p Payment) (Payment, error) 
 
 // enter appends a line to the ledger in one write.
 func (b *Bank) enter(e Entry) error {
-	line, err := json.Marshal(e)
-	if err != nil {
-		return fmt.Errorf("desk: a payment has no JSON form: %w", err)
+	if err := jsonl.Append(b.path, e); err != nil {
+		return fmt.Errorf("desk: the bank's ledger cannot be written: %w", err)
 	}
-	f, err := os.OpenFile(b.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("desk: the bank's ledger cannot be opened: %w", err)
-	}
-	if _, err := f.Write(append(line, '\n')); err != nil {
-		return errors.Join(fmt.Errorf("desk: the bank's ledger cannot be written: %w", err), f.Close())
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return nil
 }
 
 // Entries returns what the ledger says of an order; 0 is every order.
 func (b *Bank) Entries(order int) ([]Entry, error) {
-	f, err := os.Open(b.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	all, err := jsonl.Read[Entry](b.path)
 	if err != nil {
 		return nil, fmt.Errorf("desk: the bank's ledger cannot be read: %w", err)
 	}
-	defer f.Close()
-	var found []Entry
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
-		var e Entry
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			return nil, fmt.Errorf("desk: line %d of the bank's ledger %s is not a payment: %w", n, b.path, err)
-		}
-		if order == 0 || e.Order == order {
-			found = append(found, e)
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("desk: the bank's ledger cannot be read: %w", err)
-	}
-	return found, nil
+	return slices.DeleteFunc(all, func(e Entry) bool { return order != 0 && e.Order != order }), nil
 }

@@ -7,6 +7,10 @@
 // parallel, what needs approval, what happens when a process dies in the middle
 // of a payment – is what a real desk would have.
 //
-// [Agents] makes the desk of any model. [Model] makes one that needs no network:
+// The desk gives tasks about invoices to billing, and hands those who want to send
+// something back off to returns. Small refunds it makes itself, others wait for
+// approval: see [ApproveAbove].
+//
+// [Agents] makes them of any model. [Model] makes one that needs no network:
 // it knows a few words, and says so when it does not understand.
 package desk

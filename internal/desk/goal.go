@@ -12,7 +12,7 @@ import (
 
 // A goal is what the model takes the user to want.
 type goal struct {
-	kind    string // track, refund, damage, or "" with words to say
+	kind    string // track, refund, damage, bill, return, or "" with words to say
 	say     string
 	numbers []int
 	amount  float64 // 0: all that is left
@@ -25,8 +25,10 @@ var kinds = []struct {
 	kind  string
 	words []string
 }{
+	{"return", []string{"return", "send back", "send it back", "send them back"}},
 	{"refund", []string{"refund", "money back", "pay back", "pay it back", "pay me back", "paid back", "reimburse"}},
 	{"damage", []string{"broken", "damaged", "defect", "scratch", "does not work", "doesn't work", "cracked"}},
+	{"bill", []string{"invoice", "bill", " vat", "charge", "receipt", "tax"}},
 	{"track", []string{"where", "parcel", "track", "deliver", "arriv", "shipp", "package", "order"}},
 }
 
@@ -39,15 +41,19 @@ var (
 )
 
 const (
-	canDo   = `I can look up an order ("what is order 1042?"), find a parcel ("where is 1043?") and pay back ("refund 1044, please").`
+	canDo = `I can look up an order ("what is order 1042?"), find a parcel ("where is 1043?"), pay back ("refund 1044, please"), ` +
+		`explain a bill ("invoice for 1042") and have something sent back ("I want to return 1045").`
 	modest  = "I am the built-in offline model, of few words, and did not understand that. "
 	whoAmI  = "Hello, this is the service desk of a pretend web shop, with orders 1042 to 1046. "
+	welcome = "You are welcome."
+	goodbye = "Goodbye."
 	whichIs = "Which order is it about? Its number has four digits, such as 1043."
 )
 
-// goal finds out what the user wants.
-func (t *turn) goal() goal {
-	low := strings.ToLower(t.said)
+// goal finds out what the user wants. With an order's number alone it is the kind
+// of thing that is given.
+func (t *turn) goal(otherwise string) goal {
+	low := " " + strings.ToLower(t.said)
 	g := goal{reason: short(t.said)}
 	rest := amountForm.ReplaceAllStringFunc(t.said, func(s string) string {
 		m := amountForm.FindStringSubmatch(s)
@@ -71,11 +77,11 @@ func (t *turn) goal() goal {
 	switch {
 	case g.kind != "":
 	case len(g.numbers) > 0:
-		g.kind = "track"
+		g.kind = otherwise
 	case thankful.MatchString(t.said):
-		g.say = "You are welcome."
+		g.say = welcome
 	case farewell.MatchString(t.said):
-		g.say = "Goodbye."
+		g.say = goodbye
 	case greeting.MatchString(t.said):
 		g.say = whoAmI + canDo
 	default:
@@ -84,22 +90,47 @@ func (t *turn) goal() goal {
 	return g
 }
 
+// serve is what the offline model does as the desk.
+func serve(t turn) (text string, calls []agent.Call) {
+	switch g := t.goal("track"); g.kind {
+	case "":
+		return g.say, nil
+	case "return":
+		return handOff(t, toReturns)
+	default:
+		return g.next(t)
+	}
+}
+
+// handOff hands the conversation off, and says so if that was refused.
+func handOff(t turn, name string) (text string, calls []agent.Call) {
+	if refused := t.of(name); len(refused) > 0 {
+		return tellAll(refused), nil
+	}
+	args := struct {
+		Reason string `json:"reason"`
+	}{short(t.said)}
+	return "", []agent.Call{call(name, args)}
+}
+
 // next is the model's next step towards the goal.
 func (g goal) next(t turn) (text string, calls []agent.Call) {
 	switch {
-	case g.kind == "":
-		return g.say, nil
 	case len(g.numbers) == 0:
 		if said, asked := t.answered(); asked {
 			return fmt.Sprintf("I do not find an order number in %q. %s", short(said), canDo), nil
 		}
 		return "", []agent.Call{ask(whichIs)}
+	case g.kind == "bill":
+		return g.bill(t)
 	case len(t.of("look_up_order")) == 0:
 		return "", g.lookUp()
 	case g.kind == "refund":
 		return g.refund(t)
 	case g.kind == "damage":
 		return g.damage(t)
+	case g.kind == "return":
+		return g.sendBack(t)
 	}
 	return tellAll(t.facts), nil
 }

@@ -11,26 +11,40 @@ import (
 	"github.com/fermata-run/fermata/planner/scripted"
 )
 
-// Model makes the built-in offline model: a few dozen lines that know the desk's
-// words, for a first look without a key. It is no language model, and says so
+// Model makes the built-in offline model: a few dozen lines that know the words of
+// the desk, of billing and of returns, for a first look without a key. It is no language model, and says so
 // when it does not understand. The same conversation always gets the same
 // answer. pace is how long it takes for a word; 0 does not wait.
 func Model(pace time.Duration) agent.Model {
 	m := scripted.Func(func(req *agent.ModelRequest) (*agent.ModelReply, error) {
-		return &agent.ModelReply{Message: answer(req.Messages), Model: "offline"}, nil
+		return &agent.ModelReply{Message: answer(req), Model: "offline"}, nil
 	})
 	m.Delay = pace
 	return m
 }
 
-// answer chooses what the model says and which tools it calls.
-func answer(messages []*agent.Message) agent.Message {
-	t := read(messages)
+// answer chooses what the model says and which functions it calls. Whose words it
+// speaks, it sees by the tools that it is offered.
+func answer(req *agent.ModelRequest) agent.Message {
+	t := read(req.Messages)
 	if len(t.said) == 0 {
 		return reply(strings.Join(append(t.aside, tellNotes(t.notes)...), " "))
 	}
-	text, calls := t.goal().next(t)
+	var text string
+	var calls []agent.Call
+	switch {
+	case offered(req, lookUpInvoice):
+		text, calls = explain(t)
+	case offered(req, makeLabel):
+		text, calls = takeBack(t)
+	default:
+		text, calls = serve(t)
+	}
 	return reply(strings.TrimSpace(strings.Join(append(t.aside, text), " ")), calls...)
+}
+
+func offered(req *agent.ModelRequest, name string) bool {
+	return slices.ContainsFunc(req.Tools, func(t agent.ToolSpec) bool { return t.Name == name })
 }
 
 func reply(text string, calls ...agent.Call) agent.Message {
@@ -113,10 +127,10 @@ func lastIndex(messages []*agent.Message, role agent.Role) int {
 	return -1
 }
 
-// answered returns what the person said when the model asked, if it has.
+// answered returns what the person said when the model asked a question, if it has.
 func (t *turn) answered() (string, bool) {
-	for _, f := range t.facts {
-		if f.call.Name == planner.AskPerson && !f.result.Outcome.Open() {
+	for _, f := range t.of(planner.AskPerson) {
+		if !f.result.Outcome.Open() && !isForm(f) {
 			return agent.PlainText(f.result.Content), true
 		}
 	}

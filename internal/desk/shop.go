@@ -34,9 +34,12 @@ type Order struct {
 	Items    string  `json:"items"`
 	Total    float64 `json:"total"` // in EUR
 	Placed   string  `json:"placed"`
-	State    string  `json:"state"` // packing, sent, delivered
+	State    string  `json:"state"` // packing, sent or delivered
 	Refunded float64 `json:"refunded,omitempty"`
 }
+
+// delivered is the state of an order that can be sent back.
+const delivered = "delivered"
 
 // A Parcel is where an order is.
 type Parcel struct {
@@ -48,10 +51,10 @@ type Parcel struct {
 }
 
 var stock = []Order{
-	{Number: 1042, Items: "espresso machine Aurora", Total: 249.00, Placed: "2 March", State: "delivered"},
+	{Number: 1042, Items: "espresso machine Aurora", Total: 249.00, Placed: "2 March", State: delivered},
 	{Number: 1043, Items: "two bags of coffee beans, Yirgacheffe", Total: 31.80, Placed: "9 March", State: "sent"},
 	{Number: 1044, Items: "gooseneck kettle", Total: 59.90, Placed: "10 March", State: "packing"},
-	{Number: 1045, Items: "hand grinder with spare burrs", Total: 94.50, Placed: "27 February", State: "delivered"},
+	{Number: 1045, Items: "hand grinder with spare burrs", Total: 94.50, Placed: "27 February", State: delivered},
 	{Number: 1046, Items: "café table and two chairs", Total: 480.00, Placed: "5 March", State: "sent"},
 }
 

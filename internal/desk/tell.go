@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/planner"
 )
 
 func orderOf(f fact) (o Order, ok bool) {
@@ -14,10 +15,16 @@ func orderOf(f fact) (o Order, ok bool) {
 	return o, ok
 }
 
+// tellAll puts results into words, but for answers and hand-offs, which have had
+// their effect.
 func tellAll(facts []fact) string {
 	var words []string
 	for _, f := range facts {
-		words = append(words, tell(f))
+		asked := f.call.Name == planner.AskPerson && f.result.Outcome == agent.Answered
+		handed := (f.call.Name == toReturns || f.call.Name == toDesk) && f.result.Outcome == agent.Returned
+		if !asked && !handed {
+			words = append(words, tell(f))
+		}
 	}
 	return strings.Join(words, " ")
 }
@@ -27,6 +34,12 @@ func tell(f fact) string {
 	var about Numbered
 	_ = json.Unmarshal(f.call.Args, &about) // what is not there is not told
 	content := agent.PlainText(f.result.Content)
+	switch f.call.Name {
+	case planner.AskPerson:
+		return tellAnswer(f.result.Outcome, content)
+	case toBilling:
+		return tellTask(f.result.Outcome, content)
+	}
 	switch f.result.Outcome {
 	case agent.Pending:
 		return "The " + f.call.Name + on(about) + " waits for a person."
@@ -42,7 +55,33 @@ func tell(f fact) string {
 	if f.call.Name == "refund" {
 		return "The refund" + on(about) + " did not work: " + content + "."
 	}
-	return strings.ToUpper(content[:min(1, len(content))]) + content[min(1, len(content)):] + "."
+	return sentence(content)
+}
+
+func sentence(s string) string {
+	return strings.ToUpper(s[:min(1, len(s))]) + s[min(1, len(s)):] + "."
+}
+
+// tellAnswer is said of a question whose answer came late, or not at all.
+func tellAnswer(o agent.Outcome, content string) string {
+	switch {
+	case o.Open():
+		return "My question is still open."
+	case o == agent.Answered:
+		return "Thank you for your answer (" + content + "); please say once more what it is about."
+	}
+	return "My question was not answered: " + content + "."
+}
+
+// tellTask is what came of a task that was given to billing.
+func tellTask(o agent.Outcome, content string) string {
+	switch {
+	case o.Open():
+		return "Billing is still looking into the invoice."
+	case o == agent.Returned:
+		return content
+	}
+	return "Billing could not help: " + content + "."
 }
 
 func on(n Numbered) string {
@@ -55,6 +94,7 @@ func on(n Numbered) string {
 func tellReturned(f fact, content string) string {
 	var p Parcel
 	var paid Payment
+	var label Label
 	switch f.call.Name {
 	case "look_up_order":
 		if o, ok := orderOf(f); ok {
@@ -67,6 +107,14 @@ func tellReturned(f fact, content string) string {
 	case "refund":
 		if json.Unmarshal(f.result.Content, &paid) == nil && paid.Order > 0 {
 			return fmt.Sprintf("Done: %.2f EUR for order %d are on their way back to you.", paid.Amount, paid.Order)
+		}
+	case lookUpInvoice:
+		if s, ok := tellInvoice(f.result.Content); ok {
+			return s
+		}
+	case makeLabel:
+		if json.Unmarshal(f.result.Content, &label) == nil && label.Number != "" {
+			return fmt.Sprintf("Your label for order %d is %s, and the parcel is picked up on %s. (This is a pretend shop: nobody will come.)", label.Order, label.Number, label.Pickup)
 		}
 	}
 	return "Here is what " + f.call.Name + " gave: " + content + "."

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/fermata-run/fermata/memory"
@@ -22,15 +21,15 @@ func (s *Store) Runs(ctx context.Context, q memory.RunQuery) (*memory.RunPage, e
 	}
 	defer s.data.mu.Unlock()
 	var runs []*run
+	page, now := &memory.RunPage{}, s.data.clock()
 	for _, r := range s.data.runs {
-		if r.fits(q) {
+		if e := r.entry(now); q.Selects(&e) {
 			runs = append(runs, r)
 		}
 	}
 	slices.SortFunc(runs, func(a, b *run) int {
 		return cmp.Or(b.updated().Compare(a.updated()), cmp.Compare(a.id, b.id))
 	})
-	page, now := &memory.RunPage{}, s.data.clock()
 	limit := cmp.Or(q.Limit, pageSize)
 	for _, r := range runs {
 		if q.After != "" && r.cursor() <= q.After {
@@ -44,13 +43,6 @@ func (s *Store) Runs(ctx context.Context, q memory.RunQuery) (*memory.RunPage, e
 		page.Runs = append(page.Runs, r.entry(now))
 	}
 	return page, nil
-}
-
-func (r *run) fits(q memory.RunQuery) bool {
-	return (q.Agent == "" || r.index.Agent == q.Agent) &&
-		(q.Statuses == nil || slices.Contains(q.Statuses, r.index.Status)) &&
-		strings.HasPrefix(string(r.id), q.Prefix) &&
-		(q.Before.IsZero() || r.updated().Before(q.Before))
 }
 
 func (r *run) updated() time.Time { return r.log[len(r.log)-1].Time }
@@ -81,20 +73,28 @@ func (s *Store) Asks(ctx context.Context, q memory.AskQuery) (*memory.AskPage, e
 	defer s.data.mu.Unlock()
 	var asks []memory.AskEntry
 	for _, r := range s.data.runs {
-		if (q.Run != "" && r.id != q.Run) || (q.Agent != "" && r.index.Agent != q.Agent) {
-			continue
-		}
 		for _, a := range r.asks {
-			if q.Kind == "" || a.Kind == q.Kind {
-				a.Agent, a.Data = r.index.Agent, bytes.Clone(a.Data)
-				asks = append(asks, a)
+			a.Agent = r.index.Agent
+			if q.Selects(&a) {
+				asks = append(asks, cloneAsk(a))
 			}
 		}
 	}
+	sortAsks(asks)
+	return pageOf(asks, q), nil
+}
+
+// cloneAsk returns an ask that shares nothing with a.
+func cloneAsk(a memory.AskEntry) memory.AskEntry {
+	a.For, a.Not, a.Data = slices.Clone(a.For), slices.Clone(a.Not), bytes.Clone(a.Data)
+	return a
+}
+
+// sortAsks puts asks in the order of lists.
+func sortAsks(asks []memory.AskEntry) {
 	slices.SortFunc(asks, func(a, b memory.AskEntry) int {
 		return cmp.Or(a.Opened.Compare(b.Opened), cmp.Compare(a.ID, b.ID))
 	})
-	return pageOf(asks, q), nil
 }
 
 func pageOf(asks []memory.AskEntry, q memory.AskQuery) *memory.AskPage {

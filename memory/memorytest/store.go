@@ -204,8 +204,8 @@ func (d *data) applyLocked(r *run, c *memory.Commit) {
 	r.index = c.Index
 	r.index.Wake = micro(c.Index.Wake)
 	for _, a := range c.Opened {
-		a.Opened, a.Due, a.Data, a.Run = micro(a.Opened), micro(a.Due), bytes.Clone(a.Data), r.id
-		r.asks[a.ID] = a
+		a.Opened, a.Due, a.Run = micro(a.Opened), micro(a.Due), r.id
+		r.asks[a.ID] = cloneAsk(a)
 	}
 	for _, id := range c.Closed {
 		delete(r.asks, id)

@@ -35,7 +35,7 @@ func Run(t *testing.T, fixture func(t *testing.T, clock *Clock) Fixture) {
 	groups := map[string]map[string]func(*lab){
 		"Commit": commitTests, "Correct": correctTests, "Read": readTests, "Claim": claimTests, "Wait": waitTests,
 		"Lapsed": takeOverTests, "News": newsTests, "Stats": statsTests, "Check": checkTests,
-		"Watch": watchTests, "List": listTests, "Keep": keepTests, "Random": randomTests,
+		"Watch": watchTests, "List": listTests, "Inbox": inboxTests, "Keep": keepTests, "Random": randomTests,
 	}
 	for group, tests := range groups {
 		t.Run(group, func(t *testing.T) {
@@ -68,12 +68,18 @@ type lab struct {
 
 func newLab(t *testing.T, fixture func(*testing.T, *Clock) Fixture) *lab {
 	l := &lab{T: t, clock: NewClock(time.Date(2026, 2, 3, 4, 5, 6, 123456789, time.FixedZone("X", 3600)))}
-	ctx, cancel := context.WithTimeout(context.Background(), 6*patience)
-	t.Cleanup(cancel)
-	l.ctx = ctx
+	l.begins()
 	l.fixture = fixture(t, l.clock)
 	l.a, l.b = l.open(), l.open()
 	return l
+}
+
+// begins has the patience of the test begin anew: one that does the same many times
+// may take as long as the machine needs for it.
+func (l *lab) begins() {
+	ctx, cancel := context.WithTimeout(context.Background(), 6*patience)
+	l.Cleanup(cancel)
+	l.ctx = ctx
 }
 
 func (l *lab) open() memory.Store {

@@ -18,7 +18,7 @@ var correctTests = map[string]func(*lab){
 		l.pass(time.Minute)
 
 		c := l.correct("r1", p)
-		c.Index = memory.Index{Agent: "y", Status: agent.StatusStuck, Title: "new", Reason: "why", Wake: l.in(time.Hour)}
+		c.Index = memory.Index{Agent: "y", Status: agent.StatusStuck, Title: "new", Reason: "why", Wake: l.in(time.Hour), Parent: "root"}
 		opened := memory.AskEntry{ID: "r1.b.0", Kind: agent.AskApproval, Opened: l.now().Add(time.Second), Data: []byte("ask")}
 		c.Opened, c.Closed = []memory.AskEntry{opened}, []agent.AskID{"r1.a.0"}
 		l.equal(l.commit(c), p, "the end after it")

@@ -3,6 +3,7 @@ package memorytest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -79,8 +80,10 @@ var randomTests = map[string]func(*lab){
 		games := 0
 		rapid.Check(l.T, func(t *rapid.T) {
 			games++
+			l.begins()
 			newGame(l, t, games).play()
 		})
+		l.begins()
 		l.sound()
 	},
 }
@@ -192,13 +195,14 @@ func (g *game) commit() {
 	c.Index.Agent = rapid.SampledFrom(g.agents).Draw(g.T, "agent")
 	c.Index.Status = rapid.SampledFrom([]agent.Status{agent.StatusIdle, agent.StatusDone}).Draw(g.T, "status")
 	c.Index.Wake = g.wake()
+	c.Index.Parent = g.parent(run)
 	c.Progress = rapid.IntRange(0, 5).Draw(g.T, "progress") == 0
 	if records > 0 && rapid.Bool().Draw(g.T, "snapshot") {
 		c.Snapshot = []byte(c.Last().ID)
 	}
 	if rapid.Bool().Draw(g.T, "ask") {
 		id := agent.AskID(fmt.Sprintf("%s.a.%d", run, rapid.IntRange(0, 2).Draw(g.T, "opened")))
-		c.Opened = []memory.AskEntry{{ID: id, Kind: agent.AskChoice, Opened: g.lab.now(), Data: []byte("ask")}}
+		c.Opened = []memory.AskEntry{g.ask(id)}
 		c.Closed = []agent.AskID{agent.AskID(fmt.Sprintf("%s.a.%d", run, rapid.IntRange(0, 2).Draw(g.T, "closed")))}
 	}
 	tested, model := *c, *c
@@ -211,6 +215,66 @@ func (g *game) commit() {
 	if err == nil && records > 0 {
 		g.last[run] = append(g.last[run], c.Last())
 	}
+}
+
+// parent is always the same for a run: each second one is the first one's delegate.
+func (g *game) parent(run agent.RunID) agent.RunID {
+	if i := slices.Index(g.runs, run); i%2 == 1 {
+		return g.runs[0]
+	}
+	return ""
+}
+
+// ask draws an ask, which may have been opened a while ago.
+func (g *game) ask(id agent.AskID) memory.AskEntry {
+	second := time.Duration(rapid.IntRange(0, 40).Draw(g.T, "age"))
+	a := memory.AskEntry{ID: id, Data: []byte("ask"), Opened: g.lab.now().Add(-second * time.Second),
+		Kind: rapid.SampledFrom([]agent.AskKind{agent.AskChoice, agent.AskApproval}).Draw(g.T, "kind"),
+		For:  g.people("for"), Not: g.people("not")}
+	if rapid.IntRange(0, 2).Draw(g.T, "is claimed") == 0 {
+		a.Claimed = g.user().ID
+	}
+	if due := rapid.IntRange(-1, 60).Draw(g.T, "due"); due >= 0 {
+		a.Due = a.Opened.Add(time.Duration(due) * time.Second)
+	}
+	return a
+}
+
+func (g *game) people(of string) []string {
+	return rapid.SliceOfN(rapid.SampledFrom([]string{"ada", "bob", "group:legal", "group:on call"}), 0, 2).Draw(g.T, of)
+}
+
+func (g *game) user() agent.User {
+	return rapid.SampledFrom([]agent.User{{ID: "ada", Groups: []string{"legal"}}, {ID: "bob", Groups: []string{"on call", "legal"}}, {ID: "eve"}}).Draw(g.T, "user")
+}
+
+// query draws what is asked of the inbox.
+func (g *game) query() memory.AskQuery {
+	sometimes := func(what string) bool { return rapid.IntRange(0, 3).Draw(g.T, what) == 0 }
+	q := memory.AskQuery{Agent: rapid.SampledFrom(g.agents).Draw(g.T, "of"), Limit: rapid.IntRange(1, 5).Draw(g.T, "limit")}
+	if sometimes("of a run") {
+		q.Run = g.run()
+	}
+	if sometimes("of a kind") {
+		q.Kind = agent.AskApproval
+	}
+	if sometimes("for somebody") {
+		q.For = g.user()
+	}
+	if sometimes("of a group") {
+		q.Group = rapid.SampledFrom([]string{"legal", "on call"}).Draw(g.T, "group")
+	}
+	if sometimes("claimed") {
+		q.Claimed = g.user().ID
+	}
+	at := g.lab.now().Add(-time.Duration(rapid.IntRange(0, 40).Draw(g.T, "before")) * time.Second)
+	if sometimes("old") {
+		q.OpenedBefore = at
+	}
+	if sometimes("due soon") {
+		q.DueBefore = at
+	}
+	return q
 }
 
 // wake draws a wake-up time. On real time it is none, or one of before the game
@@ -331,10 +395,15 @@ func (g *game) look() {
 			g.same(tested, model, "Read")
 		}
 	}
-	prefix := string(g.runs[0][:len(g.runs[0])-1])
-	q := memory.RunQuery{Prefix: prefix}
+	q := memory.RunQuery{Prefix: string(g.runs[0][:len(g.runs[0])-1])}
 	if rapid.Bool().Draw(g.T, "before") {
 		q.Before = g.lab.now().Add(-g.lab.d(20 * time.Second))
+	}
+	switch rapid.IntRange(0, 3).Draw(g.T, "family") {
+	case 0:
+		q.Roots = true
+	case 1:
+		q.Parent = g.run()
 	}
 	runs, err := g.tested[h].Runs(g.lab.ctx, q)
 	g.lab.must(err)
@@ -350,11 +419,25 @@ func (g *game) look() {
 	g.same(runs, want, "Runs")
 	g.stats(h)
 	for _, name := range g.agents {
-		asks, err := g.tested[h].Asks(g.lab.ctx, memory.AskQuery{Agent: name})
+		g.asks(h, memory.AskQuery{Agent: name})
+	}
+	g.asks(h, g.query())
+}
+
+// asks compares all pages of what is asked of the inbox. Each store has its own
+// names of pages.
+func (g *game) asks(h int, q memory.AskQuery) {
+	of := q
+	for {
+		tested, err := g.tested[h].Asks(g.lab.ctx, q)
 		g.lab.must(err)
-		want, err := g.model[h].Asks(g.lab.ctx, memory.AskQuery{Agent: name})
+		model, err := g.model[h].Asks(g.lab.ctx, of)
 		g.lab.must(err)
-		g.same(asks, want, "Asks")
+		g.same(tested.Asks, model.Asks, "Asks")
+		g.same(tested.Next != "", model.Next != "", "whether there are more asks")
+		if q.After, of.After = tested.Next, model.Next; model.Next == "" {
+			return
+		}
 	}
 }
 

@@ -152,16 +152,30 @@ var checkTests = map[string]func(*lab){
 		defer stop()
 		for g := range 3 {
 			others.Go(func() {
-				for i := 0; ctx.Err() == nil; i++ {
-					if err := l.live(ctx, l.b, agent.RunID(fmt.Sprintf("g%dr%d", g, i))); err != nil && ctx.Err() == nil {
+				for i := range 60 { // without an end, a slow check would run after them for ever
+					err := l.live(ctx, l.b, agent.RunID(fmt.Sprintf("g%dr%d", g, i)))
+					if ctx.Err() != nil {
+						return
+					}
+					if err != nil {
 						l.Error(err)
 						return
 					}
 				}
 			})
 		}
-		for range 6 {
+		done := make(chan struct{})
+		go func() {
+			others.Wait()
+			close(done)
+		}()
+		for {
 			l.sound()
+			select {
+			case <-done:
+				return
+			default:
+			}
 		}
 	},
 }

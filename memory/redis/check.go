@@ -108,7 +108,8 @@ func (c *checker) page(ctx context.Context, keys []string) error {
 	return c.mend(ctx, runs)
 }
 
-// key checks what one key holds, unless it is a run's entry: then it returns the run.
+// key checks what one key holds, unless it is a run's entry, or makes one: then it
+// returns the run.
 func (c *checker) key(ctx context.Context, key string) (agent.RunID, error) {
 	tag, rest, ok := strings.Cut(strings.TrimPrefix(key, c.s.keys.prefix+"{f"), "}:")
 	n, err := strconv.Atoi(tag)
@@ -121,7 +122,7 @@ func (c *checker) key(ctx context.Context, key string) (agent.RunID, error) {
 	case "run":
 		return agent.RunID(name), nil
 	case "log":
-		return "", c.withEntry(ctx, sh, agent.RunID(name))
+		return c.withEntry(ctx, sh, agent.RunID(name))
 	case "blobs":
 		return "", c.blobs(ctx, sh, agent.RunID(name))
 	case "runs", "inbox", "want", "suspects":
@@ -296,16 +297,20 @@ func (s *Store) mend(ctx context.Context, run agent.RunID, repair bool) ([]any, 
 }
 
 // withEntry checks that a log has an entry, and makes one of what the log tells:
-// how the run stands, the orchestrator's check finds out by folding it.
-func (c *checker) withEntry(ctx context.Context, sh shard, run agent.RunID) error {
+// how the run stands, and whose delegate it is, the orchestrator's check finds out by
+// folding it. It returns the run if it has a new entry.
+func (c *checker) withEntry(ctx context.Context, sh shard, run agent.RunID) (agent.RunID, error) {
 	lost, err := c.s.eval(ctx, &call{script: adoptScript, keys: []string{sh.run(run), sh.log(run), sh.runs()}, args: []any{string(run), flag(c.repair)}})
 	if goredis.HasErrorPrefix(err, "WRONGTYPE") {
-		return c.found(run, false, "it has no entry, and its log is of another type")
+		return "", c.found(run, false, "it has no entry, and its log is of another type")
 	}
 	if err != nil || lost != int64(1) {
-		return err
+		return "", err
 	}
-	return c.found(run, c.repair, "it has a log and no entry")
+	if err := c.found(run, c.repair, "it has a log and no entry"); err != nil || !c.repair {
+		return "", err
+	}
+	return run, nil
 }
 
 // blobs checks that each blob fits its name.

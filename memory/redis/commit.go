@@ -90,10 +90,10 @@ func (s *Store) commitKeys(c *memory.Commit, before ...string) []string {
 // commitArgs encodes a commit as lua/commit.lua wants it.
 func (s *Store) commitArgs(c *memory.Commit) ([]any, error) {
 	sh, last := s.keys.of(c.Run), c.Last()
-	args := make([]any, 0, 21+len(c.Records)+3*len(c.Opened)+len(c.Closed))
+	args := make([]any, 0, 22+len(c.Records)+3*len(c.Opened)+len(c.Closed))
 	args = append(args,
 		string(c.Run), c.Base.Seq, string(c.Base.ID), string(c.Claim), s.hub.publish, sh.news(), sh.watch(c.Run),
-		c.Index.Agent, string(c.Index.Status), c.Index.Title, c.Index.Reason, micros(c.Index.Wake), flag(c.Progress))
+		c.Index.Agent, string(c.Index.Status), c.Index.Title, c.Index.Reason, micros(c.Index.Wake), string(c.Index.Parent), flag(c.Progress))
 	if c.Snapshot != nil {
 		args = append(args, encodeSnapshot(last, c.Snapshot))
 	} else {

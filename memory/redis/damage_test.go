@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -67,6 +68,16 @@ func element(at int64, change func(string) string) func(context.Context, *goredi
 	}
 }
 
+func ask(change func(string) string) func(context.Context, *goredis.Client, string) error {
+	return func(ctx context.Context, c *goredis.Client, ask string) error {
+		v, err := c.HGet(ctx, shard+"asks:r1", ask).Result()
+		if err != nil {
+			return err
+		}
+		return c.HSet(ctx, shard+"asks:r1", ask, change(v)).Err()
+	}
+}
+
 var damages = map[string]damage{
 	"run deleted":      {do: deleted("run:r1"), read: true, commit: true},
 	"log deleted":      {do: deleted("log:r1"), read: true, commit: true, stays: true},
@@ -81,10 +92,10 @@ var damages = map[string]damage{
 	"run of another type":      {do: otherType("run:r1"), read: true, commit: true, stays: true},
 	"log of another type":      {do: otherType("log:r1"), read: true, commit: true, stays: true},
 	"snap of another type":     {do: otherType("snap:r1"), stays: true},
-	"asks of another type":     {do: otherType("asks:r1"), commit: true, stays: true},
+	"asks of another type":     {do: otherType("asks:r1"), commit: true, lists: true, stays: true},
 	"want of another type":     {do: otherType("want:x"), commit: true, shared: "want:x"},
 	"suspects of another type": {do: otherType("suspects:x"), commit: true, shared: "suspects:x"},
-	"runs of another type":     {do: otherType("runs"), commit: true, lists: true, shared: "runs"},
+	"runs of another type":     {do: otherType("runs"), commit: true, shared: "runs"},
 	"inbox of another type":    {do: otherType("inbox"), commit: true, lists: true, shared: "inbox"},
 
 	"a record that is none":       {do: element(0, func(string) string { return "nonsense" }), read: true, stays: true},
@@ -107,8 +118,16 @@ var damages = map[string]damage{
 	"a snapshot with another byte": {do: func(ctx context.Context, c *goredis.Client, _ string) error {
 		return c.SetRange(ctx, shard+"snap:r1", -1+int64(c.StrLen(ctx, shard+"snap:r1").Val()), "X").Err()
 	}, stays: true},
-	"an ask with another byte": {do: func(ctx context.Context, c *goredis.Client, ask string) error {
-		return c.HSet(ctx, shard+"asks:r1", ask, strings.Replace(c.HGet(ctx, shard+"asks:r1", ask).Val(), "ask", "asK", 1)).Err()
+	"an ask with another byte": {do: ask(func(s string) string { return strings.Replace(s, "ask", "asK", 1) }), lists: true, stays: true},
+	"an ask for somebody else": {do: ask(func(s string) string { return strings.Replace(s, "+ada", "+eve", 1) }), lists: true, stays: true},
+	"an ask cut short":         {do: ask(func(s string) string { return s[:30] }), lists: true, stays: true},
+	"an ask that is none":      {do: ask(func(string) string { return "" }), lists: true, stays: true},
+	"an ask in another's place": {do: func(ctx context.Context, c *goredis.Client, ask string) error {
+		others, err := c.HVals(ctx, shard+"asks:r2").Result()
+		if err != nil {
+			return err
+		}
+		return c.HSet(ctx, shard+"asks:r1", ask, others[0]).Err()
 	}, lists: true, stays: true},
 
 	"a stranger in want": {do: func(ctx context.Context, c *goredis.Client, _ string) error {
@@ -201,7 +220,9 @@ func hurt(t *testing.T, s *redis.Store, c *goredis.Client, d *damage) {
 		}
 	}
 	_, err = s.Runs(t.Context(), memory.RunQuery{})
-	corrupt("listing the runs", err, d.lists && strings.Contains(fmt.Sprint(err), "runs"))
+	corrupt("listing the runs", err, d.shared == "runs")
+	_, err = s.Asks(t.Context(), memory.AskQuery{})
+	corrupt("listing the asks", err, d.lists)
 	_, err = s.Asks(t.Context(), memory.AskQuery{Run: "r2"})
 	corrupt("listing the asks of run r2", err, false)
 	renewals, err := s.Renew(t.Context(), time.Minute, []memory.Held{held(mine)})
@@ -239,5 +260,64 @@ func hurt(t *testing.T, s *redis.Store, c *goredis.Client, d *damage) {
 	must(t, s.Commit(t.Context(), next))
 	if !slices.Contains(runsOf(claimed), "r2") {
 		take(t, s, "r2")
+	}
+}
+
+// TestRepairKeeps loses all but the log and the asks of a run, and has it as it
+// was when its entry is corrected, as the orchestrator's check does.
+func TestRepairKeeps(t *testing.T) {
+	t.Parallel()
+	srv := redisserver.Test(t, nil)
+	s, c := open(t, srv.URL(), &redis.Options{Shards: 1}), admin(t, srv)
+	first := full(s, "r1", memory.Position{})
+	must(t, s.Commit(t.Context(), first))
+	kept := func() (memory.Index, []memory.AskEntry) {
+		t.Helper()
+		runs, err := s.Runs(t.Context(), memory.RunQuery{Parent: "parent"})
+		must(t, err)
+		asks, err := s.Asks(t.Context(), memory.AskQuery{For: agent.User{ID: "ada"}, Claimed: "ada"})
+		must(t, err)
+		if len(runs.Runs) != 1 || len(asks.Asks) != 1 {
+			t.Fatalf("there are %d delegates and %d asks, want one of each", len(runs.Runs), len(asks.Asks))
+		}
+		return runs.Runs[0].Index, asks.Asks
+	}
+	index, asks := kept()
+	for _, lost := range [][]string{{"inbox", "runs", "want:x", "agents"}, {"inbox", "run:r1"}} {
+		for _, name := range lost {
+			must(t, deleted(name)(t.Context(), c, ""))
+		}
+		problems(t, s, true)
+		if slices.Contains(lost, "run:r1") {
+			correct := *first
+			correct.Base, correct.Records, correct.Snapshot, correct.Opened = first.Last(), nil, nil, nil
+			must(t, s.Commit(t.Context(), &correct))
+		}
+		if found := problems(t, s, false); len(found) > 0 {
+			t.Errorf("after the repair check finds %v", found)
+		}
+		gotIndex, gotAsks := kept()
+		if !reflect.DeepEqual(gotIndex, index) || !reflect.DeepEqual(gotAsks, asks) {
+			t.Errorf("without %v there are %+v and %+v, want %+v and %+v", lost, gotIndex, gotAsks, index, asks)
+		}
+	}
+}
+
+// TestEntryStaysSmall looks how the entries of a root and of a delegate are kept: a
+// list of fields as long as it is short, and none for the parent of a root.
+func TestEntryStaysSmall(t *testing.T) {
+	t.Parallel()
+	srv := redisserver.Test(t, nil)
+	s, c := open(t, srv.URL(), &redis.Options{Shards: 1}), admin(t, srv)
+	for run, parent := range map[agent.RunID]agent.RunID{"r1": "", "r2": agent.RunID(strings.Repeat("p", 64))} {
+		next := full(s, run, memory.Position{})
+		next.Index.Parent = parent
+		must(t, s.Commit(t.Context(), next))
+		if got := c.ObjectEncoding(t.Context(), shard+"run:"+string(run)).Val(); got != "listpack" {
+			t.Errorf("the entry of %s is kept as %s", run, got)
+		}
+		if got := c.HExists(t.Context(), shard+"run:"+string(run), "parent").Val(); got != (parent != "") {
+			t.Errorf("the entry of %s has a parent: %v", run, got)
+		}
 	}
 }

@@ -2,9 +2,11 @@ package redis
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/fermata-run/fermata/agent"
@@ -16,12 +18,16 @@ import (
 //
 //	record    <id> <time> <checksum> <data>
 //	snapshot  <checksum> <number> <id> <data>
-//	ask       <checksum> <kind> <opened> <due> <data>
+//	ask       <checksum> <kind> <opened> <due> <people> <checksum of data> <data>
 //
 // Times are microseconds since 1970; "" is none. A checksum is CRC-32C, in
-// hexadecimal, of all else, and for a record also of its number.
+// hexadecimal, of all else, and for a record also of its number. That of an ask is
+// of its id and of what stands before the data, its head, which lists read without
+// them; people are as [memory.AskEntry.People] writes them.
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+var errSum = errors.New("it does not fit its checksum")
 
 const sumLen = 8 // of a checksum in hexadecimal
 
@@ -97,7 +103,7 @@ func seal(head string, data []byte) []byte {
 // unseal returns the n fields and the data that seal was given.
 func unseal(v string, n int) (fields []string, data []byte, err error) {
 	if len(v) < sumLen+1 || v[sumLen] != ' ' || string(appendSum(nil, crc32.Checksum([]byte(v[sumLen+1:]), castagnoli))) != v[:sumLen] {
-		return nil, nil, fmt.Errorf("it does not fit its checksum")
+		return nil, nil, errSum
 	}
 	rest := []byte(v[sumLen+1:])
 	for range n {
@@ -124,18 +130,50 @@ func decodeSnapshot(v string) (at memory.Position, data []byte, err error) {
 }
 
 func encodeAsk(a *memory.AskEntry) []byte {
-	return seal(fmt.Sprintf("%s %s %s ", a.Kind, micros(a.Opened), micros(a.Due)), a.Data)
+	head := fmt.Sprintf("%s %s %s %s %08x ", a.Kind, micros(a.Opened), micros(a.Due), a.People(), crc32.Checksum(a.Data, castagnoli))
+	b := make([]byte, 0, sumLen+1+len(head)+len(a.Data))
+	b = append(appendSum(b, headSum(a.ID, head)), ' ')
+	return append(append(b, head...), a.Data...)
 }
 
-func decodeAsk(id agent.AskID, v string) (a memory.AskEntry, err error) {
-	fields, data, err := unseal(v, 3)
+// headSum is the checksum of an ask's head, from its kind to the space before its data.
+func headSum(id agent.AskID, head string) uint32 {
+	sum := crc32.Update(0, castagnoli, []byte(id))
+	return crc32.Update(sum, castagnoli, []byte(head))
+}
+
+// decodeHead takes an ask's head, after which v may end, and returns the checksum
+// that the rest must have.
+func decodeHead(id agent.AskID, v string) (a memory.AskEntry, rest, of string, err error) {
+	a = memory.AskEntry{ID: id, Run: id.Run()}
+	var fields [6]string
+	rest = v
+	for i := range fields {
+		var ok bool
+		if fields[i], rest, ok = strings.Cut(rest, " "); !ok {
+			return a, "", "", fmt.Errorf("it has fewer than %d fields", len(fields))
+		}
+	}
+	head := v[min(sumLen+1, len(v)) : len(v)-len(rest)]
+	if string(appendSum(nil, headSum(id, head))) != fields[0] {
+		return a, "", "", errSum
+	}
+	a.Kind = agent.AskKind(fields[1])
+	var errs [3]error
+	a.Opened, errs[0] = parseMicros(fields[2])
+	a.Due, errs[1] = parseMicros(fields[3])
+	errs[2] = a.SetPeople(fields[4])
+	return a, rest, fields[5], errors.Join(errs[:]...)
+}
+
+func decodeAsk(id agent.AskID, v string) (memory.AskEntry, error) {
+	a, rest, of, err := decodeHead(id, v)
 	if err != nil {
 		return a, err
 	}
-	a = memory.AskEntry{ID: id, Kind: agent.AskKind(fields[0]), Run: id.Run(), Data: data}
-	if a.Opened, err = parseMicros(fields[1]); err != nil {
-		return a, err
+	a.Data = []byte(rest)
+	if string(appendSum(nil, crc32.Checksum(a.Data, castagnoli))) != of {
+		return a, errSum
 	}
-	a.Due, err = parseMicros(fields[2])
-	return a, err
+	return a, nil
 }

@@ -95,9 +95,11 @@ func step(s memory.Store, run agent.RunID, base memory.Position, n int) *memory.
 func full(s memory.Store, run agent.RunID, base memory.Position) *memory.Commit {
 	c := step(s, run, base, 2)
 	c.Index.Status, c.Index.Wake, c.Index.Title = agent.StatusPlanning, s.Now().Add(-time.Second), "title"
+	c.Index.Parent = "parent"
 	c.Snapshot = []byte("snapshot")
 	ask := agent.AskID(string(run) + "." + string(c.Records[0].ID) + ".0")
-	c.Opened = []memory.AskEntry{{ID: ask, Kind: agent.AskQuestion, Opened: s.Now(), Data: []byte("ask")}}
+	c.Opened = []memory.AskEntry{{ID: ask, Kind: agent.AskQuestion, Opened: s.Now(), Data: []byte("ask"),
+		For: []string{"ada", "group:on call"}, Not: []string{"bob"}, Claimed: "ada"}}
 	return c
 }
 

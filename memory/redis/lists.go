@@ -18,7 +18,7 @@ import (
 
 const (
 	pageSize = 100 // of a list, when none is asked for
-	chunk    = 500 // how many entries are asked for in one round trip
+	chunk    = 500 // how many entries are asked for in one round trip: it begins with a page, and grows while few are selected
 )
 
 // place is where an entry stands in a list: lists go by score, then by id.
@@ -51,7 +51,8 @@ type merger struct {
 	s     *Store
 	key   func(shard) string
 	after *place // begin behind it
-	from  int64  // and not before this score
+	from  int64  // and not before this score, if it is not 0
+	to    int64  // nor after this one, likewise
 	lanes []*lane
 }
 
@@ -106,6 +107,9 @@ func (m *merger) fill(ctx context.Context, n int) error {
 			if m.from != 0 {
 				by.Min = strconv.FormatInt(m.from, 10)
 			}
+			if m.to != 0 {
+				by.Max = strconv.FormatInt(m.to, 10)
+			}
 			if l.after != nil {
 				by.Min = strconv.FormatInt(l.after.score, 10)
 			}
@@ -156,13 +160,14 @@ func (s *Store) Runs(ctx context.Context, q memory.RunQuery) (*memory.RunPage, e
 	}
 	m := &merger{s: s, key: shard.runs, after: after}
 	if !q.Before.IsZero() {
-		m.from = -q.Before.UnixMicro() + 1 // the score is minus the time
+		m.from = -q.Before.UnixMicro() // the score is minus the time
 	}
 	limit := cmp.Or(q.Limit, pageSize)
 	page := &memory.RunPage{}
 	var last place
-	for {
-		places, err := m.next(ctx, min(limit+1, chunk))
+	for n := limit + 1; ; n *= 2 {
+		n = min(n, chunk)
+		places, err := m.next(ctx, n)
 		if err != nil {
 			return nil, s.fail(ctx, "list runs", err)
 		}
@@ -187,7 +192,7 @@ func (s *Store) Runs(ctx context.Context, q memory.RunQuery) (*memory.RunPage, e
 	}
 }
 
-var entryFields = []string{"agent", "status", "title", "reason", "wake", "seq", "created", "token", "worker"}
+var entryFields = []string{"agent", "status", "title", "reason", "wake", "seq", "created", "token", "worker", "parent"}
 
 // entries reads the entries of runs; nil for those that the query does not want,
 // or that are gone.
@@ -207,10 +212,12 @@ func (s *Store) entries(ctx context.Context, places []place, q memory.RunQuery) 
 		if err != nil {
 			return nil, err
 		}
-		if e == nil || q.Agent != "" && e.Index.Agent != q.Agent || q.Statuses != nil && !slices.Contains(q.Statuses, e.Index.Status) {
+		if e == nil {
 			continue
 		}
-		e.Updated = time.UnixMicro(-p.score).UTC()
+		if e.Updated = time.UnixMicro(-p.score).UTC(); !q.Selects(e) {
+			continue
+		}
 		entries[i], claimed[i] = e, held
 		sh := s.keys.of(e.Run)
 		scores[i] = [2]*goredis.FloatCmd{pipe.ZScore(ctx, sh.want(e.Index.Agent), p.id), pipe.ZScore(ctx, sh.suspects(e.Index.Agent), p.id)}
@@ -267,7 +274,7 @@ func decodeEntry(run agent.RunID, cmd *goredis.SliceCmd) (e *memory.RunEntry, cl
 		return nil, false, nil
 	}
 	e = &memory.RunEntry{Run: run, Worker: text[8], Index: memory.Index{
-		Agent: text[0], Status: agent.Status(text[1]), Title: text[2], Reason: text[3]}}
+		Agent: text[0], Status: agent.Status(text[1]), Title: text[2], Reason: text[3], Parent: agent.RunID(text[9])}}
 	var errs [3]error
 	e.Index.Wake, errs[0] = parseMicros(text[4])
 	e.Records, errs[1] = strconv.ParseInt(text[5], 10, 64)
@@ -282,118 +289,4 @@ const brokenReason = "its entry in the store is damaged: fermata store check say
 
 func broken(run agent.RunID) *memory.RunEntry {
 	return &memory.RunEntry{Run: run, Index: memory.Index{Status: agent.StatusStuck, Reason: brokenReason}}
-}
-
-// Asks implements [memory.Store].
-func (s *Store) Asks(ctx context.Context, q memory.AskQuery) (*memory.AskPage, error) {
-	if err := s.begin(ctx); err != nil {
-		return nil, err
-	}
-	after, err := parseCursor(q.After)
-	if err != nil {
-		return nil, err
-	}
-	if q.Run != "" {
-		return s.asksOf(ctx, q, after)
-	}
-	m := &merger{s: s, key: shard.inbox, after: after}
-	limit := cmp.Or(q.Limit, pageSize)
-	page := &memory.AskPage{}
-	var last place
-	for {
-		places, err := m.next(ctx, min(limit+1, chunk))
-		if err != nil {
-			return nil, s.fail(ctx, "list asks", err)
-		}
-		if len(places) == 0 {
-			return page, nil
-		}
-		asks, err := s.readAsks(ctx, places)
-		if err != nil {
-			return nil, err
-		}
-		for i, a := range asks {
-			if a == nil || !fits(a, q) {
-				continue
-			}
-			if len(page.Asks) == limit {
-				page.Next = last.cursor()
-				return page, nil
-			}
-			page.Asks, last = append(page.Asks, *a), places[i]
-		}
-	}
-}
-
-func fits(a *memory.AskEntry, q memory.AskQuery) bool {
-	return (q.Agent == "" || a.Agent == q.Agent) && (q.Kind == "" || a.Kind == q.Kind)
-}
-
-// readAsks reads asks; nil for one that was closed meanwhile.
-func (s *Store) readAsks(ctx context.Context, places []place) ([]*memory.AskEntry, error) {
-	pipe := s.client.Pipeline()
-	values, names := make([]*goredis.StringCmd, len(places)), make([]*goredis.StringCmd, len(places))
-	for i, p := range places {
-		run := agent.AskID(p.id).Run()
-		sh := s.keys.of(run)
-		values[i], names[i] = pipe.HGet(ctx, sh.asks(run), p.id), pipe.HGet(ctx, sh.run(run), "agent")
-	}
-	_, _ = pipe.Exec(ctx) // each command has its error
-	asks := make([]*memory.AskEntry, len(places))
-	for i, p := range places {
-		v, err := values[i].Result()
-		if errors.Is(err, goredis.Nil) {
-			continue
-		}
-		if err != nil {
-			return nil, s.fail(ctx, "list asks", err)
-		}
-		a, err := decodeAsk(agent.AskID(p.id), v)
-		if err != nil {
-			return nil, damaged(agent.AskID(p.id).Run(), "the ask %s: %v", p.id, err)
-		}
-		a.Agent = names[i].Val()
-		asks[i] = &a
-	}
-	return asks, nil
-}
-
-// asksOf lists the asks of one run.
-func (s *Store) asksOf(ctx context.Context, q memory.AskQuery, after *place) (*memory.AskPage, error) {
-	page := &memory.AskPage{}
-	if memory.CheckRun(q.Run) != nil {
-		return page, nil // there is no such run
-	}
-	sh := s.keys.of(q.Run)
-	pipe := s.client.Pipeline()
-	all, name := pipe.HGetAll(ctx, sh.asks(q.Run)), pipe.HGet(ctx, sh.run(q.Run), "agent")
-	_, _ = pipe.Exec(ctx) // each command has its error
-	values, err := all.Result()
-	if err != nil {
-		return nil, s.fail(ctx, "list asks", err)
-	}
-	for id, v := range values {
-		a, err := decodeAsk(agent.AskID(id), v)
-		if err != nil {
-			return nil, damaged(q.Run, "the ask %s: %v", id, err)
-		}
-		a.Agent = name.Val()
-		if fits(&a, q) && (after == nil || askPlace(&a).compare(*after) > 0) {
-			page.Asks = append(page.Asks, a)
-		}
-	}
-	slices.SortFunc(page.Asks, func(a, b memory.AskEntry) int { return askPlace(&a).compare(askPlace(&b)) })
-	if limit := cmp.Or(q.Limit, pageSize); len(page.Asks) > limit {
-		page.Asks = page.Asks[:limit]
-		page.Next = askPlace(&page.Asks[limit-1]).cursor()
-	}
-	return page, nil
-}
-
-func askPlace(a *memory.AskEntry) place {
-	p := place{id: string(a.ID)}
-	if !a.Opened.IsZero() {
-		p.score = a.Opened.UnixMicro()
-	}
-	return p
 }

@@ -26,6 +26,8 @@ var (
 	releaseSource string
 	//go:embed lua/read.lua
 	readSource string
+	//go:embed lua/heads.lua
+	headsSource string
 	//go:embed lua/speak.lua
 	speakSource string
 	//go:embed lua/blob.lua
@@ -44,6 +46,7 @@ var (
 	renewScript   = newScript(renewSource)
 	releaseScript = newScript(releaseSource)
 	readScript    = newScript(readSource)
+	headsScript   = newScript(headsSource)
 	speakScript   = newScript(speakSource)
 	blobScript    = newScript(blobSource)
 	eraseScript   = newScript(eraseSource)

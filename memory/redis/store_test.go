@@ -132,3 +132,7 @@ func fixture(url string, shards int) func(*testing.T, *memorytest.Clock) memoryt
 		}}
 	}
 }
+
+func BenchmarkInbox(b *testing.B) {
+	memorytest.BenchmarkInbox(b, open(b, redisserver.Test(b, nil).URL(), nil))
+}

@@ -213,12 +213,16 @@ func (k *check) missing(r *row, from, to int64) {
 func (k *check) asks(ctx context.Context) bool {
 	return k.part(ctx, "", func(c *conn) error {
 		return c.each(ctx, func(rows *sql.Rows) error {
-			a, err := k.store.askEntry(rows)
+			var data []byte
+			a, of, err := k.store.askHead(rows, &data)
+			if err == nil && sum(data, "") != of {
+				err = k.store.askDamaged(&a)
+			}
 			if err == nil && a.ID.Run() != a.Run {
 				k.report(a.ID.Run(), nil, "the ask %s stands with the run %q, which is not its own", a.ID, a.Run)
 			}
 			return k.damaged(a.Run, err)
-		}, `SELECT ask, ifnull(run, ''), ifnull(agent, ''), kind, opened, due, crc, data FROM asks LEFT JOIN runs USING (n)`)
+		}, `SELECT ask, ifnull(run, ''), ifnull(agent, ''), kind, opened, due, people, crc, sum, data FROM asks LEFT JOIN runs USING (n)`)
 	})
 }
 

@@ -23,8 +23,9 @@ func fiveEach(t *testing.T, s *Store) {
 		var base memory.Position
 		for range 5 {
 			c := next(s, run, base)
+			c.Index.Parent = "parent"
 			c.Snapshot = []byte("s")
-			c.Opened = []memory.AskEntry{{ID: agent.AskID(run + ".a.0"), Kind: agent.AskQuestion, Data: []byte("ask")}}
+			c.Opened = []memory.AskEntry{{ID: agent.AskID(run + ".a.0"), Kind: agent.AskQuestion, For: []string{"ada"}, Data: []byte("ask")}}
 			if err := s.Commit(t.Context(), c); err != nil {
 				t.Fatal(err)
 			}
@@ -62,9 +63,10 @@ func TestCheckTellsEachDamage(t *testing.T) {
 		"UPDATE records SET time = 'noon' WHERE place >> 32 = 1 AND place % 4294967296 = 4",
 		"DELETE FROM records WHERE place >> 32 = 2 AND place % 4294967296 >= 4",
 		"UPDATE snapshots SET seq = 4 WHERE n = 1",
-		"UPDATE asks SET data = x'00'",
+		"UPDATE asks SET data = x'00' WHERE n = 1",
+		"UPDATE asks SET people = '' WHERE n = 2",
 		"UPDATE blobs SET data = x'00' WHERE run = 'r2'",
-		"INSERT INTO asks SELECT 'r9.a.0', 9, kind, opened, due, crc, data FROM asks LIMIT 1",
+		"INSERT INTO asks SELECT 'r9.a.0', 9, kind, opened, due, people, crc, sum, data FROM asks LIMIT 1",
 		"INSERT INTO snapshots SELECT 9, seq, id, crc, data FROM snapshots LIMIT 1",
 		"INSERT INTO records SELECT (9 << 32) + 1, id, time, crc, data FROM records LIMIT 1",
 		"INSERT INTO erased (run, time) VALUES ('r1', 0)",
@@ -142,6 +144,7 @@ func TestCheckRepairsIndexes(t *testing.T) {
 	for _, c := range []struct{ name, index, do, says string }{
 		{"too much", "runs_want", "UPDATE runs SET want = NULL, wake = NULL WHERE run = 'r1'", "r1: the index of what wants attention"},
 		{"too little", "runs_updated", "UPDATE runs SET created = 7, updated = 8 WHERE run = 'r1'", "missing from index runs_updated"},
+		{"a delegate", "runs_parent", "UPDATE runs SET parent = '' WHERE run = 'r1'", "r1: the index of delegates"},
 		{"a process", "runs_process", "UPDATE runs SET token = NULL, process = NULL, want = NULL, wake = NULL WHERE run = 'r1'", "the index of claims"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

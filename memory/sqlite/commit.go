@@ -147,16 +147,16 @@ func (c *conn) putRow(r *row, m *memory.Commit) error {
 		updated = orNull(m.Records[n-1].Time)
 	}
 	if r.n == 0 {
-		const insert = `INSERT INTO runs (run, agent, status, title, reason, wake, want, last_seq, last_id, created, updated)
-			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9, ?10) RETURNING n`
-		_, err := c.one(insert, []any{string(m.Run), x.Agent, string(x.Status), x.Title, x.Reason, orNull(x.Wake),
+		const insert = `INSERT INTO runs (run, agent, status, title, reason, parent, wake, want, last_seq, last_id, created, updated)
+			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10, ?11) RETURNING n`
+		_, err := c.one(insert, []any{string(m.Run), x.Agent, string(x.Status), x.Title, x.Reason, string(x.Parent), orNull(x.Wake),
 			last.Seq, string(last.ID), toMicro(m.Records[0].Time), updated}, &r.n)
 		return err
 	}
-	const update = `UPDATE runs SET agent = ?2, status = ?3, title = ?4, reason = ?5, wake = ?6,
-		want = CASE WHEN token IS NULL THEN ?6 ELSE want END,
-		strikes = CASE WHEN ?7 THEN 0 ELSE strikes END, last_seq = ?8, last_id = ?9, updated = ifnull(?10, updated) WHERE n = ?1`
-	return c.exec(update, r.n, x.Agent, string(x.Status), x.Title, x.Reason, orNull(x.Wake), m.Progress,
+	const update = `UPDATE runs SET agent = ?2, status = ?3, title = ?4, reason = ?5, parent = ?6, wake = ?7,
+		want = CASE WHEN token IS NULL THEN ?7 ELSE want END,
+		strikes = CASE WHEN ?8 THEN 0 ELSE strikes END, last_seq = ?9, last_id = ?10, updated = ifnull(?11, updated) WHERE n = ?1`
+	return c.exec(update, r.n, x.Agent, string(x.Status), x.Title, x.Reason, string(x.Parent), orNull(x.Wake), m.Progress,
 		last.Seq, string(last.ID), updated)
 }
 
@@ -181,9 +181,11 @@ func (c *conn) putRecords(r *row, m *memory.Commit) error {
 }
 
 func (c *conn) putAsks(r *row, m *memory.Commit) error {
-	for _, a := range m.Opened {
-		err := c.exec("INSERT OR REPLACE INTO asks (ask, n, kind, opened, due, crc, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
-			string(a.ID), r.n, string(a.Kind), toMicro(a.Opened), orNull(a.Due), askSum(&a), blob(a.Data))
+	for i := range m.Opened {
+		a := &m.Opened[i]
+		people, of := a.People(), sum(a.Data, "")
+		err := c.exec("INSERT OR REPLACE INTO asks (ask, n, kind, opened, due, people, crc, sum, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			string(a.ID), r.n, string(a.Kind), toMicro(a.Opened), orNull(a.Due), people, askSum(a, people, of), of, blob(a.Data))
 		if err != nil {
 			return err
 		}
@@ -217,8 +219,4 @@ func recordSum(run agent.RunID, r *memory.Record) int64 {
 
 func snapshotSum(run agent.RunID, at memory.Position, data []byte) int64 {
 	return sum(data, "%s.%d.%s.", run, at.Seq, at.ID)
-}
-
-func askSum(a *memory.AskEntry) int64 {
-	return sum(a.Data, "%s.%s.%d.%d.", a.ID, a.Kind, toMicro(a.Opened), toMicro(a.Due))
 }

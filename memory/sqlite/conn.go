@@ -88,7 +88,7 @@ func (c *conn) one(query string, args []any, into ...any) (found bool, err error
 	return err == nil, err
 }
 
-// each reads rows; scan is called for each.
+// each reads rows; scan is called for each, until it returns errEnough.
 func (c *conn) each(ctx context.Context, scan func(*sql.Rows) error, query string, args ...any) error {
 	s, err := c.prepared(query)
 	if err != nil {
@@ -103,7 +103,9 @@ func (c *conn) each(ctx context.Context, scan func(*sql.Rows) error, query strin
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := scan(rows); err != nil {
+		if err := scan(rows); err == errEnough {
+			return nil
+		} else if err != nil {
 			return err
 		}
 	}

@@ -4,17 +4,44 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
-	"github.com/fermata-run/fermata/agent"
 	"github.com/fermata-run/fermata/memory"
 )
 
-// pageSize is the length of a page when none is asked for.
-const pageSize = 100
+const (
+	pageSize   = 100  // of a list, when none is asked for
+	listAtOnce = 1000 // how many entries are looked at in one transaction: a query that selects few holds no reader for long
+)
+
+// errEnough ends the reading of rows.
+var errEnough = errors.New("enough")
+
+// parts lets part look at a list, piece by piece, until it says that there is no more.
+func (s *Store) parts(what string, part func(*conn) (more bool, err error)) error {
+	for more := true; more; {
+		err := s.read(what, func(c *conn) (err error) {
+			more, err = part(c)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	runColumns = "run, agent, status, title, reason, parent, wake, want, worker, process, last_seq, created, updated"
+	runsAfter  = "updated <= ?1 AND (updated < ?1 OR run > ?2) ORDER BY updated DESC, run LIMIT ?3"
+
+	listRuns      = "SELECT " + runColumns + " FROM runs WHERE " + runsAfter
+	listDelegates = "SELECT " + runColumns + " FROM runs INDEXED BY runs_parent WHERE parent = ?4 AND parent != '' AND " + runsAfter
+)
 
 // Runs implements [memory.Store].
 func (s *Store) Runs(ctx context.Context, q memory.RunQuery) (*memory.RunPage, error) {
@@ -23,51 +50,51 @@ func (s *Store) Runs(ctx context.Context, q memory.RunQuery) (*memory.RunPage, e
 		return nil, err
 	}
 	defer leave()
-	at, id, err := parseCursor(q.After)
+	at, id, err := parseCursor(q.After, math.MaxInt64)
 	if err != nil {
 		return nil, err
 	}
-	const query = `SELECT run, agent, status, title, reason, wake, want, worker, process, last_seq, created, updated FROM runs
-		WHERE (?1 = '' OR agent = ?1) AND (?2 IS NULL OR status IN (SELECT value FROM json_each(?2)))
-		AND (?3 = '' OR (run >= ?3 AND run < ?3 || char(1114111))) AND (?4 = 0 OR updated < ?5 OR (updated = ?5 AND run > ?6))
-		AND (?8 IS NULL OR updated < ?8) ORDER BY updated DESC, run LIMIT ?7`
+	if last := toMicro(ceilMicro(q.Before)) - 1; !q.Before.IsZero() && last < at {
+		at, id = last, ""
+	}
 	page, limit := &memory.RunPage{}, cmp.Or(q.Limit, pageSize)
-	err = s.read("list runs", func(c *conn) error {
-		return c.each(ctx, func(rows *sql.Rows) error {
+	err = s.parts("list runs", func(c *conn) (bool, error) {
+		query, args := listRuns, []any{at, id, listAtOnce}
+		if q.Parent != "" {
+			query, args = listDelegates, append(args, string(q.Parent))
+		}
+		seen := 0
+		err := c.each(ctx, func(rows *sql.Rows) error {
 			e, err := s.runEntry(rows)
-			page.Runs = append(page.Runs, e)
-			return err
-		}, query, q.Agent, statuses(q.Statuses), q.Prefix, q.After != "", at, id, limit+1, orNull(ceilMicro(q.Before)))
+			if err != nil {
+				return err
+			}
+			seen, at, id = seen+1, toMicro(e.Updated), string(e.Run)
+			switch {
+			case !q.Selects(&e):
+			case len(page.Runs) < limit:
+				page.Runs = append(page.Runs, e)
+			default:
+				last := &page.Runs[limit-1]
+				page.Next = cursor(toMicro(last.Updated), string(last.Run))
+				return errEnough
+			}
+			return nil
+		}, query, args...)
+		return seen == listAtOnce && page.Next == "", err
 	})
 	if err != nil {
 		return nil, err
 	}
-	if len(page.Runs) > limit {
-		page.Runs = page.Runs[:limit]
-		last := page.Runs[limit-1]
-		page.Next = cursor(toMicro(last.Updated), string(last.Run))
-	}
 	return page, nil
-}
-
-// statuses returns the list as JSON, or nil for any.
-func statuses(of []agent.Status) any {
-	if of == nil {
-		return nil
-	}
-	list, err := json.Marshal(of)
-	if err != nil {
-		panic("sqlite: a list of strings has no JSON form: " + err.Error()) // cannot happen
-	}
-	return string(list)
 }
 
 func (s *Store) runEntry(rows *sql.Rows) (e memory.RunEntry, err error) {
 	var wake, want sql.NullInt64
 	var worker, process sql.NullString
 	var created, updated int64
-	err = rows.Scan(&e.Run, &e.Index.Agent, &e.Index.Status, &e.Index.Title, &e.Index.Reason, &wake, &want,
-		&worker, &process, &e.Records, &created, &updated)
+	err = rows.Scan(&e.Run, &e.Index.Agent, &e.Index.Status, &e.Index.Title, &e.Index.Reason, &e.Index.Parent,
+		&wake, &want, &worker, &process, &e.Records, &created, &updated)
 	if err != nil {
 		return e, s.unreadable(err, "", "an entry of the list of runs")
 	}
@@ -81,58 +108,14 @@ func (s *Store) runEntry(rows *sql.Rows) (e memory.RunEntry, err error) {
 	return e, nil
 }
 
-// Asks implements [memory.Store].
-func (s *Store) Asks(ctx context.Context, q memory.AskQuery) (*memory.AskPage, error) {
-	leave, err := s.enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	at, id, err := parseCursor(q.After)
-	if err != nil {
-		return nil, err
-	}
-	const query = `SELECT ask, run, agent, kind, opened, due, crc, data FROM asks JOIN runs USING (n)
-		WHERE (?1 = '' OR run = ?1) AND (?2 = '' OR agent = ?2) AND (?3 = '' OR kind = ?3)
-		AND (?4 = 0 OR (opened, ask) > (?5, ?6)) ORDER BY opened, ask LIMIT ?7`
-	page, limit := &memory.AskPage{}, cmp.Or(q.Limit, pageSize)
-	err = s.read("list asks", func(c *conn) error {
-		return c.each(ctx, func(rows *sql.Rows) error {
-			a, err := s.askEntry(rows)
-			page.Asks = append(page.Asks, a)
-			return err
-		}, query, string(q.Run), q.Agent, string(q.Kind), q.After != "", at, id, limit+1)
-	})
-	if err != nil {
-		return nil, err
-	}
-	if len(page.Asks) > limit {
-		page.Asks = page.Asks[:limit]
-		last := page.Asks[limit-1]
-		page.Next = cursor(toMicro(last.Opened), string(last.ID))
-	}
-	return page, nil
-}
-
-func (s *Store) askEntry(rows *sql.Rows) (a memory.AskEntry, err error) {
-	var opened, crc int64
-	var due sql.NullInt64
-	if err := rows.Scan(&a.ID, &a.Run, &a.Agent, &a.Kind, &opened, &due, &crc, &a.Data); err != nil {
-		return a, s.unreadable(err, "", "an ask")
-	}
-	a.Opened, a.Due = fromMicro(opened), fromNull(due)
-	if crc != askSum(&a) {
-		return a, s.damagedRun(a.Run, "the ask %s is not as it was written: its checksum does not fit", a.ID)
-	}
-	return a, nil
-}
-
 // cursor names a place in a list that is ordered by time and id.
 func cursor(at int64, id string) string { return strconv.FormatInt(at, 10) + "." + id }
 
-func parseCursor(c string) (at int64, id string, err error) {
+// parseCursor returns the place that c names, or the time first of which nothing
+// was seen yet.
+func parseCursor(c string, first int64) (at int64, id string, err error) {
 	if c == "" {
-		return 0, "", nil
+		return first, "", nil
 	}
 	head, id, ok := strings.Cut(c, ".")
 	if at, err = strconv.ParseInt(head, 10, 64); !ok || err != nil {

@@ -129,6 +129,12 @@ var oddities = []struct {
 		"REINDEX runs_process",
 	},
 	{
+		"the index of delegates has it under the run %s, and its entry does not",
+		`SELECT run, parent FROM (SELECT parent, run FROM runs INDEXED BY runs_parent WHERE parent != ''
+			EXCEPT SELECT parent, run FROM runs NOT INDEXED WHERE parent != '')`,
+		"REINDEX runs_parent",
+	},
+	{
 		"it is claimed by the process %s, which is not in the list of processes",
 		"SELECT run, process FROM runs WHERE process IS NOT NULL AND process NOT IN (SELECT process FROM processes)",
 		"INSERT OR IGNORE INTO processes (process) SELECT process FROM runs WHERE process IS NOT NULL",

@@ -7,6 +7,7 @@ CREATE TABLE runs (
   status   TEXT NOT NULL,
   title    TEXT NOT NULL,
   reason   TEXT NOT NULL,
+  parent   TEXT NOT NULL,           -- the run that started it as a delegate; '' for a root
   wake     INTEGER,
   want     INTEGER,                 -- when it next wants attention: wake, or the end of the lease
   token    TEXT,                    -- of the claim; kept after the lease until somebody takes the run
@@ -21,6 +22,7 @@ CREATE TABLE runs (
 CREATE INDEX runs_want    ON runs(agent, want, run) WHERE want IS NOT NULL;
 CREATE INDEX runs_updated ON runs(updated DESC, run);
 CREATE INDEX runs_process ON runs(process) WHERE process IS NOT NULL;
+CREATE INDEX runs_parent  ON runs(parent) WHERE parent != '';
 
 CREATE TABLE records (
   place INTEGER PRIMARY KEY,        -- n * 2^32 + seq: the records of a run lie together, in order
@@ -44,7 +46,9 @@ CREATE TABLE asks (
   kind   TEXT NOT NULL,
   opened INTEGER NOT NULL,
   due    INTEGER,
-  crc    INTEGER NOT NULL,
+  people TEXT NOT NULL,             -- +who may answer,-who may not,=who has claimed it
+  crc    INTEGER NOT NULL,          -- CRC-32C of all the rest, but of data only through its sum
+  sum    INTEGER NOT NULL,          -- CRC-32C of data: lists look at asks without them
   data   BLOB NOT NULL
 );
 CREATE INDEX asks_opened ON asks(opened, ask);

@@ -33,3 +33,12 @@ func open(t *testing.T, path string, o *Options) *Store {
 	})
 	return s
 }
+
+func BenchmarkInbox(b *testing.B) {
+	s, err := Open(filepath.Join(b.TempDir(), "test.db"), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	memorytest.BenchmarkInbox(b, s)
+}

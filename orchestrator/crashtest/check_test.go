@@ -181,7 +181,7 @@ func (t *totals) add(log *orchestratortest.Log, calm []takeover) {
 // isInput reports whether an event may be recorded without a worker.
 func isInput(e run.Event) bool {
 	switch e.(type) {
-	case *run.Messaged, *run.Signaled, *run.Cancelled, *run.Answered, *run.Retried, *run.Lapsed:
+	case *run.Messaged, *run.Signaled, *run.Cancelled, *run.Answered, *run.Retried, *run.Redefined, *run.Lapsed:
 		return true
 	}
 	return false

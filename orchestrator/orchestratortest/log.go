@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/internal/wellformed"
 	"github.com/fermata-run/fermata/memory"
 	"github.com/fermata-run/fermata/orchestrator/run"
 )
@@ -40,6 +41,7 @@ func ReadLog(t testing.TB, store memory.Store, id agent.RunID) *Log {
 //   - no attempt of a Once call was begun twice, and none after the first without
 //     a reason: it had surely not taken place, or a person said so
 //   - a claim that another one has followed does nothing any more
+//   - a model could be sent the conversation after each record (see [CheckRequest])
 //   - the lists of runs and of open asks say what the log says
 func CheckLog(ctx context.Context, store memory.Store, id agent.RunID) (*Log, error) {
 	l := &Log{State: run.New(id), Closed: map[agent.ActionID]agent.Outcome{}}
@@ -123,6 +125,9 @@ func (l *Log) take(m *memory.Record, c *calls) (*run.Record, error) {
 		open[o.ID] = true
 	}
 	l.State.Apply(r)
+	if err := wellformed.Check(l.State.View(r.Time).Messages); err != nil {
+		return nil, fmt.Errorf("what a planner would be shown after it is not well-formed: %w", err)
+	}
 	return r, l.judgeActions(r, open)
 }
 

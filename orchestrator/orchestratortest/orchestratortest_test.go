@@ -55,16 +55,16 @@ func TestCheckRequest(t *testing.T) {
 	}{
 		{"words", conversation(hi, said, hi), ""},
 		{"calls with their results", conversation(hi, calls("a", "b"), results("b", "a"), said, hi, calls("c"), results("c")), ""},
-		{"a call without result", conversation(hi, calls("a", "b"), results("a")), "has 0 results"},
-		{"a result twice", conversation(hi, calls("a"), results("a", "a")), "has 2 results"},
-		{"an orphan", conversation(hi, calls("a"), results("a", "b")), "has no call"},
-		{"results without calls", conversation(hi, said, results("a")), "has no call"},
-		{"results too late", conversation(hi, calls("a"), hi, results("a")), "have no results"},
-		{"no results at the end", conversation(hi, calls("a")), "without a result"},
-		{"an id twice", conversation(hi, calls("a"), results("a"), calls("a"), results("a")), "used before"},
+		{"a call without result", conversation(hi, calls("a", "b"), results("a")), "no result in a tool message"},
+		{"a result twice", conversation(hi, calls("a"), results("a", "a")), "second result"},
+		{"an orphan", conversation(hi, calls("a"), results("a", "b")), "there is no call"},
+		{"results without calls", conversation(hi, said, results("a")), "there is no call"},
+		{"results too late", conversation(hi, calls("a"), hi, results("a")), "no result in a tool message"},
+		{"no results at the end", conversation(hi, calls("a")), "no result in a tool message"},
+		{"an id twice", conversation(hi, calls("a"), results("a"), calls("a"), results("a")), "was that of a call before"},
 		{"arguments that are no object", conversation(hi, odd, results("a")), "not a JSON object"},
-		{"an empty message", conversation(hi, agent.Message{Role: agent.RoleAssistant}), "no parts"},
-		{"an unknown role", conversation(agent.Message{Role: "system", Parts: []agent.Part{{Text: "x"}}}), "the roles are"},
+		{"an empty message", conversation(hi, agent.Message{Role: agent.RoleAssistant}), "is empty"},
+		{"an unknown role", conversation(agent.Message{Role: "system", Parts: []agent.Part{{Text: "x"}}}), "the role is unknown"},
 	} {
 		err := orchestratortest.CheckRequest(c.req)
 		if (c.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.want) {

@@ -16,8 +16,9 @@ type Task struct {
 	Info     agent.CallInfo
 	Action   run.Action
 	Args     json.RawMessage
-	Digest   string    // of the approved arguments; "" if nobody had to approve
-	Deadline time.Time // by which a begun call has ended; zero: Action.Timeout from now
+	Digest   string      // of the approved arguments; "" if nobody had to approve
+	Editor   *agent.User // the person who has changed the arguments; nil if nobody has
+	Deadline time.Time   // by which a begun call has ended; zero: Action.Timeout from now
 }
 
 // outcome is what a tool gave.
@@ -32,6 +33,9 @@ type outcome struct {
 // acted.
 func (p *Performer) Call(ctx context.Context, t *Task, give, late func(run.Event)) {
 	tool, err := p.check(t)
+	if err == nil {
+		err = p.judgeEdited(ctx, t, tool)
+	}
 	if err != nil {
 		give(&run.CallFailed{Action: t.Info.Action, Attempt: t.Info.Attempt, Error: err.Error(), NotDone: true})
 		return
@@ -69,6 +73,25 @@ func (p *Performer) check(t *Task) (*agent.Tool, error) {
 	return tool, nil
 }
 
+// judgeEdited asks the tool's rule about arguments that a person has changed: who
+// may approve the one call may not always approve the other.
+func (p *Performer) judgeEdited(ctx context.Context, t *Task, tool *agent.Tool) error {
+	if t.Editor == nil {
+		return nil
+	}
+	c := &t.Info
+	v := &agent.View{Run: c.Run, Agent: c.Agent, User: c.User, Meta: c.Meta, Path: c.Path}
+	ask := p.needsApproval(ctx, tool, v, t.Args)
+	if ask == nil {
+		return nil
+	}
+	terms := agent.Ask{For: run.Resolve(ask.For, c.User), Not: run.Resolve(ask.Not, c.User)}
+	if terms.May(*t.Editor) {
+		return nil
+	}
+	return fmt.Errorf("%s has changed the arguments to ones that others have to approve (%s); make the call with these arguments, so that they are asked", t.Editor.ID, ask.Prompt)
+}
+
 func invoke(ctx context.Context, f func(context.Context, json.RawMessage) (json.RawMessage, error), args json.RawMessage) (out outcome) {
 	out.stack, out.err = contain(func() (err error) {
 		out.content, err = f(ctx, args)
@@ -91,7 +114,7 @@ func (p *Performer) told(ctx, timed context.Context, t *Task, tool *agent.Tool, 
 	}
 	e := &run.CallFailed{
 		Action: t.Info.Action, Attempt: t.Info.Attempt, Error: clip(err.Error(), maxError),
-		NotDone: agent.IsNotDone(out.err), Stack: out.stack,
+		Code: agent.CodeOf(out.err), NotDone: agent.IsNotDone(out.err), Stack: out.stack,
 		Again: t.Info.Attempt < t.Action.Attempts && (tool.Retry.On == nil || retryable(tool.Retry.On, out.err)),
 	}
 	if e.Again {
@@ -124,17 +147,22 @@ func (p *Performer) returned(ctx context.Context, t *Task, content json.RawMessa
 	case !json.Valid(content):
 		e.Content = agent.JSONText(string(content)) // it was done, whatever it says
 	}
-	if len(e.Content) <= maxInline || p.PutBlob == nil {
-		return e
-	}
-	hash, err := p.PutBlob(ctx, t.Info.Run, e.Content)
-	if err != nil {
-		p.Logger.Warn("a large result is kept in the log, since the store did not take it as a blob", "run", t.Info.Run, "error", err)
-		return e
-	}
-	e.Blob = hash
-	e.Content = agent.JSONText(clip(agent.PlainText(e.Content), preview))
+	e.Content, e.Blob = p.Keep(ctx, t.Info.Run, e.Content)
 	return e
+}
+
+// Keep returns a result as the run's log keeps it: as it is, or, if it is large, a
+// preview and the name of the blob.
+func (p *Performer) Keep(ctx context.Context, id agent.RunID, content json.RawMessage) (inline json.RawMessage, blob string) {
+	if len(content) <= maxInline || p.PutBlob == nil {
+		return content, ""
+	}
+	blob, err := p.PutBlob(ctx, id, content)
+	if err != nil {
+		p.Logger.Warn("a large result is kept in the log, since the store did not take it as a blob", "run", id, "error", err)
+		return content, ""
+	}
+	return agent.JSONText(clip(agent.PlainText(content), preview)), blob
 }
 
 // The waits between look-ups of what became of a call.
@@ -169,7 +197,7 @@ func (p *Performer) found(ctx context.Context, t *Task, try int, out outcome) ru
 		return e
 	case agent.IsNotDone(out.err):
 		return &run.CallFailed{
-			Action: t.Info.Action, Attempt: t.Info.Attempt, Error: clip(out.err.Error(), maxError), NotDone: true, Lookup: true,
+			Action: t.Info.Action, Attempt: t.Info.Attempt, Error: clip(out.err.Error(), maxError), Code: agent.CodeOf(out.err), NotDone: true, Lookup: true,
 			Again: true, Wait: backoff(t.Info.Attempt, orElse(t.Action.Backoff, time.Second), orElse(t.Action.MaxWait, time.Minute), 0),
 		}
 	}

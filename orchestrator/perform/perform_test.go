@@ -289,3 +289,22 @@ func TestPlanThatFails(t *testing.T) {
 		}
 	}
 }
+
+// The code of a tool's error is recorded, also of one that its look-up gives.
+func TestCodeOfAnError(t *testing.T) {
+	declined := func(ctx, raw) (raw, error) {
+		return nil, agent.NotDone(agent.Coded("card.declined", errors.New("x")))
+	}
+	p := performer(&agent.Tool{Call: declined, Reconcile: declined}, nil)
+	if e := failed(t, call(p, t.Context(), task(agent.Once), nobody)); e.Code != "card.declined" || e.Error != "x" || !e.NotDone {
+		t.Errorf("the call gives %+v", e)
+	}
+	if e := failed(t, lookup(p, t.Context(), task(agent.Once), 1)); e.Code != "card.declined" || !e.Lookup {
+		t.Errorf("the look-up gives %+v", e)
+	}
+	k := task(agent.Once)
+	k.Action.Name = "gone"
+	if e := failed(t, call(p, t.Context(), k, nobody)); e.Code != "" {
+		t.Errorf("a call that was not made gives %+v", e)
+	}
+}

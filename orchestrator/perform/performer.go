@@ -29,11 +29,16 @@ type Performer struct {
 	Agent    *agent.Agent
 	Validate run.Validate
 	Check    func(schema json.RawMessage) error // what is wrong with a JSON Schema
-	// PutBlob keeps a large result and returns its name; nil keeps all results in
-	// the log.
+	// PutBlob keeps a large result, or a definition, and returns its name; nil keeps
+	// all results in the log.
 	PutBlob func(ctx context.Context, r agent.RunID, data []byte) (string, error)
-	Now     func() time.Time // the store's clock
-	Logger  *slog.Logger
+	// Blob reads what PutBlob kept for a run. An error that may pass is marked with
+	// agent.Transient.
+	Blob   func(ctx context.Context, r agent.RunID, hash string) ([]byte, error)
+	Now    func() time.Time // the store's clock
+	Logger *slog.Logger
+
+	definitions definitions
 }
 
 // The bounds of what is written to the log for one result.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fermata-run/fermata/agent"
@@ -42,18 +43,32 @@ func reason(ctx context.Context, err error) error {
 	return err
 }
 
-// Begin prepares a turn: the agent's terms, and the instructions if they differ
-// from the ones before.
+// Begin prepares a turn: the agent's terms, the instructions if they differ from
+// the ones before, and the definition if the run goes by none yet.
 func (p *Performer) Begin(ctx context.Context, v *agent.View, j run.Job, give func(run.Event)) {
 	began := &run.TurnBegan{Slot: j.Slot, Terms: run.TermsOf(p.Agent)}
-	b, ok := p.Agent.Planner.(agent.Briefer)
-	if !ok {
+	b, briefs := p.Agent.Planner.(agent.Briefer)
+	if none := ""; !briefs && v.Instructions != none { // those of an agent before
+		began.Instructions = &none
+	}
+	if _, defines := p.Agent.Planner.(agent.Definer); !briefs && !defines {
 		give(began)
 		return
 	}
 	p.think(ctx, j, func(timed context.Context) run.Event {
+		shown := *v
+		stack, err := contain(func() (err error) {
+			shown.Definition, began.Definition, err = p.define(timed, v.Run, j.Definition)
+			return err
+		})
+		if err != nil {
+			return p.planFailed(ctx, j, stack, reason(timed, err))
+		}
+		if !briefs {
+			return began
+		}
 		var text string
-		stack, err := contain(func() (err error) { text, err = b.Brief(timed, v); return err })
+		stack, err = contain(func() (err error) { text, err = b.Brief(timed, &shown); return err })
 		if err != nil {
 			return p.planFailed(ctx, j, stack, fmt.Errorf("the instructions of agent %s cannot be made: %w", p.Agent.Name, reason(timed, err)))
 		}
@@ -68,22 +83,57 @@ func (p *Performer) Begin(ctx context.Context, v *agent.View, j run.Job, give fu
 // v shows.
 func (p *Performer) Plan(ctx context.Context, v *agent.View, j run.Job, basis int64, basisID agent.RecordID, emit func(agent.Delta), give func(run.Event)) {
 	shown := *v
-	shown.Tools = p.Agent.Tools
+	shown.Tools, shown.Delegates, shown.Handoffs = p.Agent.Tools, p.Agent.Delegates, p.Agent.Handoffs
 	p.think(ctx, j, func(timed context.Context) run.Event {
 		var move *agent.Move
-		stack, err := contain(func() (err error) { move, err = p.Agent.Planner.Plan(timed, &shown, emit); return err })
+		stack, err := contain(func() (err error) {
+			if shown.Definition, err = p.definition(timed, v.Run, j.Definition); err != nil {
+				return err
+			}
+			if shown.News, err = p.whole(timed, v); err != nil {
+				return err
+			}
+			move, err = p.Agent.Planner.Plan(timed, &shown, emit)
+			return err
+		})
 		if err != nil {
 			return p.planFailed(ctx, j, stack, reason(timed, err))
 		}
-		desk := &run.Desk{Tools: p.Agent.Tools, Validate: p.Validate, Check: p.Check, NeedsApproval: func(t *agent.Tool, args json.RawMessage) string {
-			return p.needsApproval(timed, t, v, args)
-		}}
+		desk := &run.Desk{
+			Tools: p.Agent.Tools, Delegates: p.Agent.Delegates, Handoffs: p.Agent.Handoffs, Validate: p.Validate, Check: p.Check,
+			NeedsApproval: func(t *agent.Tool, args json.RawMessage) *agent.Ask { return p.needsApproval(timed, t, v, args) },
+		}
 		moved, err := run.Admit(v, basis, basisID, move, desk)
 		if err != nil {
 			return p.planFailed(ctx, j, "", err)
 		}
 		return moved
 	}, give)
+}
+
+// whole returns the news, for a planner that goes by a definition with large results
+// in full, in the place of their previews: it computes with them.
+func (p *Performer) whole(ctx context.Context, v *agent.View) ([]agent.News, error) {
+	if _, defines := p.Agent.Planner.(agent.Definer); !defines || p.Blob == nil {
+		return v.News, nil
+	}
+	news := v.News
+	for i, n := range v.News {
+		if n.Closed == nil || n.Closed.Blob == "" {
+			continue
+		}
+		data, err := p.Blob(ctx, v.Run, n.Closed.Blob)
+		if err != nil {
+			return nil, fmt.Errorf("the result of %s, which is kept apart as it is large, cannot be read: %w", n.Closed.Name, err)
+		}
+		if &news[0] == &v.News[0] {
+			news = slices.Clone(v.News)
+		}
+		closed := *n.Closed
+		closed.Content = data
+		news[i].Closed = &closed
+	}
+	return news, nil
 }
 
 // planFailed makes the event of a failed attempt, or nil if it was stopped.
@@ -104,22 +154,22 @@ func (p *Performer) planFailed(ctx context.Context, j run.Job, stack string, err
 
 // needsApproval asks the tool's rule. One that fails leaves the decision to a
 // person.
-func (p *Performer) needsApproval(ctx context.Context, t *agent.Tool, v *agent.View, args json.RawMessage) string {
+func (p *Performer) needsApproval(ctx context.Context, t *agent.Tool, v *agent.View, args json.RawMessage) *agent.Ask {
 	if t.Approve == nil {
-		return ""
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, ruleTimeout)
 	defer cancel()
 	type answer struct {
-		reason string
-		err    error
+		ask *agent.Ask
+		err error
 	}
 	done := make(chan answer, 1)
 	go func() {
 		a := answer{err: errExit}
 		defer func() { done <- a }()
 		_, a.err = contain(func() (err error) {
-			a.reason, err = t.Approve(ctx, agent.CallInfo{Run: v.Run, Agent: v.Agent, User: v.User, Meta: v.Meta}, args)
+			a.ask, err = t.Approve(ctx, agent.CallInfo{Run: v.Run, Agent: v.Agent, User: v.User, Meta: v.Meta, Path: v.Path}, args)
 			return err
 		})
 	}()
@@ -130,7 +180,7 @@ func (p *Performer) needsApproval(ctx context.Context, t *agent.Tool, v *agent.V
 		a.err = context.Cause(ctx)
 	}
 	if a.err != nil {
-		return "its approval rule failed (" + clip(a.err.Error(), 200) + "), so a person decides"
+		return &agent.Ask{Prompt: "its approval rule failed (" + clip(a.err.Error(), 200) + "), so a person decides"}
 	}
-	return a.reason
+	return a.ask
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+	"unicode/utf8"
 
 	"github.com/fermata-run/fermata/agent"
 )
@@ -16,14 +18,17 @@ type Desk struct {
 	Validate Validate
 	// Check says what is wrong with a JSON Schema; nil if nothing is.
 	Check func(schema json.RawMessage) error
-	// NeedsApproval asks the tool's Approval: the reason, or "" when none is
-	// needed. It contains panics.
-	NeedsApproval func(t *agent.Tool, args json.RawMessage) (reason string)
+	// NeedsApproval asks the tool's Approval, and returns nil when none is needed.
+	// It contains panics.
+	NeedsApproval func(t *agent.Tool, args json.RawMessage) *agent.Ask
+
+	Delegates, Handoffs []*agent.Agent // the agent's
 }
 
 // Admit resolves a planner's move once and for all, before it is recorded:
 // names, arguments against schemas, effects, time-outs, retries, approvals. What
-// cannot be done is admitted as a refused action, which the planner is told of.
+// cannot be done is admitted as a refused action, which the planner is told of; one that
+// is incomplete only if it has a Ref.
 // v is the view that the planner was shown, and the basis the last record that it
 // had seen. An error means that the move itself makes no sense: the planner is
 // broken.
@@ -53,12 +58,17 @@ var rules = []struct {
 }{
 	{"every value is JSON", (*admission).admitJSON},
 	{"each call in the message has one action", (*admission).admitCalls},
+	{"a planner's own name of an action is short", (*admission).admitRefs},
+	{"a time is one that can be recorded", (*admission).admitTimes},
 	{"every kind of action is known and complete", (*admission).admitKinds},
 	{"a run that ends does nothing more", (*admission).admitEnd},
 	{"a tool is one of the agent's", each((*admission).admitTool)},
 	{"arguments fit the tool's schema", each((*admission).admitArgs)},
 	{"effect, time-out and retries are the tool's", each((*admission).admitTerms)},
 	{"a call waits for approval where its tool says so", each((*admission).admitApproval)},
+	{"an ask can be answered by somebody", (*admission).admitPeople},
+	{"a task is for one of the agent's delegates, and fits its schema", (*admission).admitDelegates},
+	{"a hand-off stands alone, and is to one of the agent's", (*admission).admitHandoffs},
 }
 
 // admission is a move on its way through the rules.
@@ -147,6 +157,39 @@ func (ad *admission) admitCalls() error {
 	return nil
 }
 
+// maxRef is how many bytes a planner's own name of an action has.
+const maxRef = 256
+
+func (ad *admission) admitRefs() error {
+	for i := range ad.moved.Actions {
+		if ref := ad.moved.Actions[i].Ref; len(ref) > maxRef || !utf8.ValidString(ref) {
+			return fmt.Errorf("action %d: its Ref is text of at most %d bytes, and %d bytes came: %q", i, maxRef, len(ref), cut(ref, 40))
+		}
+	}
+	return nil
+}
+
+// admitTimes has times be as they are recorded: of UTC, to the microsecond, and
+// never earlier than they were.
+func (ad *admission) admitTimes() error {
+	for i := range ad.moved.Actions {
+		a := &ad.moved.Actions[i]
+		if a.Due.IsZero() {
+			a.Due = time.Time{}
+			continue
+		}
+		due := a.Due.UTC().Round(0)
+		if cut := due.Truncate(time.Microsecond); cut.Before(due) {
+			due = cut.Add(time.Microsecond)
+		}
+		if y := due.Year(); y < 1 || y > 9999 {
+			return fmt.Errorf("action %d: its Due is in the year %d, and years from 1 to 9999 can be recorded", i, y)
+		}
+		a.Due = due
+	}
+	return nil
+}
+
 func (ad *admission) admitKinds() error {
 	for i := range ad.moved.Actions {
 		a := &ad.moved.Actions[i]
@@ -158,12 +201,20 @@ func (ad *admission) admitKinds() error {
 		case agent.ActCall:
 			if a.Name == "" {
 				bad = "a call needs the name of a tool"
+			} else if a.Ask != nil {
+				bad = incompleteApproval(a.Ask)
+			}
+		case agent.ActDelegate, agent.ActHandoff:
+			if a.Name == "" {
+				bad = fmt.Sprintf("a %s needs the name of an agent", a.Kind)
 			}
 		case agent.ActAsk:
 			bad = ad.incompleteAsk(a.Ask)
 		case agent.ActWait:
-			if a.Name == "" && a.Within <= 0 {
-				bad = "a wait needs the name of a signal, or Within"
+			if a.Name == "" && a.Within <= 0 && a.Due.IsZero() {
+				bad = "a wait needs the name of a signal, or Within or Due"
+			} else if a.Key != "" {
+				bad = badAddress(Address{Name: a.Name, Key: a.Key})
 			}
 		case agent.ActEmit:
 			if a.Name == "" {
@@ -174,9 +225,13 @@ func (ad *admission) admitKinds() error {
 				a.Refuse = fmt.Sprintf("there is no open action %q", a.Target)
 			}
 		default:
-			bad = fmt.Sprintf("its kind is %q, and call, ask, wait, emit and cancel are known", a.Kind)
+			bad = fmt.Sprintf("its kind is %q, and call, delegate, handoff, ask, wait, emit and cancel are known", a.Kind)
 		}
-		if bad != "" {
+		switch {
+		case bad == "":
+		case a.Ref != "": // its planner hears of what it has named
+			a.Refuse, a.Ask = bad, nil
+		default:
 			return fmt.Errorf("action %d: %s", i, bad)
 		}
 	}
@@ -187,14 +242,20 @@ func (ad *admission) incompleteAsk(ask *agent.Ask) string {
 	switch {
 	case ask == nil || strings.TrimSpace(ask.Prompt) == "":
 		return "an ask needs a prompt"
-	case ask.Kind != agent.AskQuestion && ask.Kind != agent.AskChoice:
-		return fmt.Sprintf("an ask's kind is question or choice, and %q came", ask.Kind)
-	case ask.Kind == agent.AskChoice && len(ask.Choices) < 2:
-		return "a choice needs two choices or more"
-	case ask.Default != nil && ask.Within <= 0 && ask.Due.IsZero():
-		return "an ask with a default needs Within or Due, the time at which it is taken"
+	case !slices.Contains([]agent.AskKind{agent.AskQuestion, agent.AskChoice, agent.AskForm, agent.AskRepair}, ask.Kind):
+		return fmt.Sprintf("an ask's kind is question, choice, form or repair, and %q came", ask.Kind)
+	case ask.Kind == agent.AskForm && !isForm(ask.Schema):
+		return "a form needs a Schema of an object with properties: its fields"
+	case (ask.Kind == agent.AskChoice || ask.Kind == agent.AskRepair) && len(ask.Choices) < 2:
+		return fmt.Sprintf("a %s needs two choices or more", ask.Kind)
 	case ask.Default != nil && len(ask.Choices) > 0 && !slices.Contains(ask.Choices, ask.Default.Choice):
 		return fmt.Sprintf("the default %q is not among the choices %q", ask.Default.Choice, ask.Choices)
+	}
+	if bad := badTerms(ask); bad != "" {
+		return bad
+	}
+	if d := ask.Default; d != nil && len(ask.Choices) == 0 && (d.Choice != "" || len(d.Value) == 0) {
+		return "the default of an ask without choices is a value"
 	}
 	if len(ask.Schema) > 0 && ad.desk.Check != nil {
 		if err := ad.desk.Check(ask.Schema); err != nil {
@@ -238,10 +299,7 @@ func (ad *admission) admitArgs(a *Action, t *agent.Tool) {
 		a.Refuse = fmt.Sprintf("the arguments of %s are a JSON object, and this came: %s", a.Name, cut(string(args), 80))
 		return
 	}
-	if ad.desk.Validate == nil {
-		return
-	}
-	if err := ad.desk.Validate(orAny(t.Input), args); err != nil {
+	if err := ad.misfits(t.Input, args); err != nil {
 		a.Refuse = fmt.Sprintf("the arguments of %s do not fit its schema: %v", a.Name, err)
 	}
 }
@@ -251,17 +309,221 @@ func (ad *admission) admitTerms(a *Action, t *agent.Tool) {
 	if a.Timeout <= 0 {
 		a.Timeout = DefaultTimeout
 	}
+	if t.Effect == agent.Once { // of which a person may have to say what it gave
+		a.Output = t.Output
+	}
 	if t.Retry.Attempts > 1 {
 		a.Attempts, a.Backoff, a.MaxWait = t.Retry.Attempts, t.Retry.Backoff, t.Retry.Max
 	}
 }
 
+// admitApproval has a call wait for the approval that its tool's rule demands, or
+// else for the one that its planner wants.
 func (ad *admission) admitApproval(a *Action, t *agent.Tool) {
+	ad.askRule(a, t)
+	if a.Ask == nil {
+		return
+	}
+	terms := agent.Ask{ // the rest is filled in when it is opened
+		For: a.Ask.For, Not: a.Ask.Not, Within: a.Ask.Within, Due: a.Ask.Due, Escalate: a.Ask.Escalate, Default: a.Ask.Default, Remind: a.Ask.Remind,
+	}
+	a.Approval, a.Schema, a.Output = a.Ask.Prompt, t.Input, t.Output
+	if a.Approval == "" {
+		a.Approval = "it was asked for"
+	}
+	if len(a.Approval) > maxPrompt {
+		a.Approval = cut(a.Approval, maxPrompt)
+	}
+	a.Ask = &terms
+}
+
+// maxPrompt is how many bytes an approval's reason has.
+const maxPrompt = 4 << 10
+
+// askRule asks the tool's rule, which wins over what a planner wants.
+func (ad *admission) askRule(a *Action, t *agent.Tool) {
 	if t.Approve == nil {
 		return
 	}
-	reason := ad.desk.NeedsApproval(t, argsOf(ad.move.Message, a))
-	if reason != "" {
-		a.Approval, a.Schema, a.Output = reason, t.Input, t.Output
+	ask := ad.desk.NeedsApproval(t, argsOf(ad.move.Message, a))
+	if ask == nil {
+		return
 	}
+	if bad := incompleteApproval(ask); bad != "" { // a rule that fails leaves it to a person, whoever that is
+		ask = &agent.Ask{Prompt: ask.Prompt + " (its approval rule says otherwise who is to approve it, but that makes no sense: " + bad + ")"}
+	}
+	a.Ask = ask
+}
+
+// The bounds of what an ask says about people.
+const (
+	maxPeople = 64
+	maxPerson = 256 // bytes
+	maxSteps  = 16  // of an escalation
+)
+
+// badTerms says what is wrong with whom an ask is for, and until when; "" if
+// nothing is.
+func badTerms(ask *agent.Ask) string {
+	timed := ask.Within > 0 || !ask.Due.IsZero()
+	switch {
+	case ask.Default != nil && !timed:
+		return "an ask with a default needs Within or Due, the time at which it is taken"
+	case len(ask.Escalate) > 0 && !timed:
+		return "an ask that escalates needs Within or Due, the time at which it does"
+	case len(ask.Escalate) > maxSteps:
+		return fmt.Sprintf("an escalation has at most %d steps, and %d came", maxSteps, len(ask.Escalate))
+	case ask.Remind < 0 || ask.Within < 0:
+		return "Within and Remind are not negative"
+	}
+	for i, step := range ask.Escalate {
+		switch {
+		case len(step.For) == 0:
+			return "a step of an escalation says For whom it is"
+		case step.Within <= 0 && (i+1 < len(ask.Escalate) || ask.Default != nil):
+			return "a step of an escalation that something follows needs Within"
+		}
+		if bad := badPeople(step.For); bad != "" {
+			return bad
+		}
+	}
+	if bad := badPeople(ask.For); bad != "" {
+		return bad
+	}
+	return badPeople(ask.Not)
+}
+
+// badPeople says what is wrong with a list of users and groups; "" if nothing is.
+func badPeople(people []string) string {
+	if len(people) > maxPeople {
+		return fmt.Sprintf("at most %d users and groups can be named, and %d came", maxPeople, len(people))
+	}
+	for _, p := range people {
+		if strings.TrimPrefix(p, "group:") == "" || len(p) > maxPerson || !utf8.ValidString(p) {
+			return fmt.Sprintf("%q is not the id of a user or \"group:\" and a name, of at most %d bytes", cut(p, 40), maxPerson)
+		}
+	}
+	return ""
+}
+
+// incompleteApproval says what is wrong with the terms of an approval.
+func incompleteApproval(ask *agent.Ask) string {
+	d := ask.Default
+	if d != nil && d.Choice != agent.Approve && d.Choice != agent.Deny {
+		return fmt.Sprintf("the default of an approval is %q or %q, and %q came", agent.Approve, agent.Deny, d.Choice)
+	}
+	return badTerms(ask)
+}
+
+// isForm reports whether a JSON Schema is that of an object with properties.
+func isForm(schema json.RawMessage) bool {
+	var s struct {
+		Type       any                        `json:"type"`
+		Properties map[string]json.RawMessage `json:"properties"`
+	}
+	return json.Unmarshal(schema, &s) == nil && s.Type == "object" && len(s.Properties) > 0
+}
+
+// admitPeople refuses what nobody could answer: an ask that names the run's user
+// where nobody knows who that is.
+func (ad *admission) admitPeople() error {
+	if ad.view.User.ID != "" {
+		return nil
+	}
+	for i := range ad.moved.Actions {
+		a := &ad.moved.Actions[i]
+		if a.Ask == nil || a.Refuse != "" || !namesUser(a.Ask) {
+			continue
+		}
+		a.Refuse = "it is to be answered by the user of this run, or by anybody else, and who the user is was not said when the run was started"
+		a.Ask, a.Approval, a.Schema, a.Output = nil, "", nil, nil
+	}
+	return nil
+}
+
+func namesUser(ask *agent.Ask) bool {
+	lists := [][]string{ask.For, ask.Not}
+	for _, step := range ask.Escalate {
+		lists = append(lists, step.For)
+	}
+	return slices.ContainsFunc(lists, func(l []string) bool { return slices.Contains(l, agent.TheUser) })
+}
+
+func agentOf(list []*agent.Agent, name string) *agent.Agent {
+	for _, a := range list {
+		if a.Name == name {
+			return a
+		}
+	}
+	return nil
+}
+
+func namesOf(list []*agent.Agent) string {
+	var names []string
+	for _, a := range list {
+		names = append(names, a.Name)
+	}
+	if len(names) == 0 {
+		return "there are none"
+	}
+	return strings.Join(names, ", ")
+}
+
+func (ad *admission) admitDelegates() error {
+	for i := range ad.moved.Actions {
+		a := &ad.moved.Actions[i]
+		if a.Kind != agent.ActDelegate || a.Refuse != "" {
+			continue
+		}
+		to, args := agentOf(ad.desk.Delegates, a.Name), argsOf(ad.move.Message, a)
+		var misfit error
+		if to != nil && to.Input != nil {
+			misfit = ad.misfits(to.Input, args)
+		}
+		switch {
+		case to == nil:
+			a.Refuse = fmt.Sprintf("%q is not an agent to which a task can be given; those are: %s", a.Name, namesOf(ad.desk.Delegates))
+		case !isObject(args) && to.Input != nil:
+			a.Refuse = fmt.Sprintf("the task of %s is a JSON object, and this came: %s", a.Name, cut(string(args), 80))
+		case !isObject(args):
+			a.Refuse = fmt.Sprintf("a task is a JSON object with the field task, and this came: %s", cut(string(args), 80))
+		case misfit != nil:
+			a.Refuse = fmt.Sprintf("the task of %s does not fit its schema: %v", a.Name, misfit)
+		case to.Input == nil && strings.TrimSpace(taskText(args)) == "":
+			a.Refuse = "the task is empty; say what is to be done"
+		case max(len(ad.view.Path), 1) >= MaxDepth:
+			a.Refuse = fmt.Sprintf("this is the task of a task, %d deep, and they go no deeper; do it yourself", MaxDepth)
+		default:
+			a.Outlives, a.Whole = to.Outlives, to.Input != nil
+		}
+	}
+	return nil
+}
+
+// misfits says what is wrong with a value under a schema; nil if nothing is.
+func (ad *admission) misfits(schema, value json.RawMessage) error {
+	if ad.desk.Validate == nil {
+		return nil
+	}
+	return ad.desk.Validate(orAny(schema), value)
+}
+
+func (ad *admission) admitHandoffs() error {
+	acts := 0
+	for i := range ad.moved.Actions {
+		if a := &ad.moved.Actions[i]; a.Kind != agent.ActEmit && a.Refuse == "" {
+			acts++
+		}
+	}
+	for i := range ad.moved.Actions {
+		a := &ad.moved.Actions[i]
+		switch {
+		case a.Kind != agent.ActHandoff || a.Refuse != "":
+		case agentOf(ad.desk.Handoffs, a.Name) == nil:
+			a.Refuse = fmt.Sprintf("%q is not an agent to which this can be handed off; those are: %s", a.Name, namesOf(ad.desk.Handoffs))
+		case acts > 1:
+			a.Refuse = "a hand-off stands alone; hand off when the other calls have ended"
+		}
+	}
+	return nil
 }

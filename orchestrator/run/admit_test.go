@@ -13,7 +13,7 @@ import (
 // admit admits a move of an agent with the simulated shop's tools.
 func admit(m *agent.Move) (*run.Moved, error) {
 	v := &agent.View{Agent: "desk", Open: []agent.OpenAction{{ID: "r1.0"}}}
-	return run.Admit(v, 5, "r5", m, (&world{}).desk())
+	return run.Admit(v, 5, "r5", m, (&world{dice: &dice{}}).desk())
 }
 
 func calling(args string, calls ...*agent.Call) *agent.Move {
@@ -92,24 +92,50 @@ func TestAdmissionOfBrokenMoves(t *testing.T) {
 	act := func(a agent.Action) *agent.Move { return &agent.Move{Actions: []agent.Action{a}} }
 	ask := func(a agent.Ask) *agent.Move { return act(agent.Action{Kind: agent.ActAsk, Ask: &a}) }
 	for want, m := range map[string]*agent.Move{
-		"returned neither a move nor an error":               nil,
-		"the output is not JSON":                             {Output: json.RawMessage(`{`)},
-		"the key k is not JSON":                              {Keys: map[string]json.RawMessage{"k": json.RawMessage(`{`)}},
-		"the arguments of call c1 is not JSON":               calling(`{}`, &agent.Call{ID: "c1", Name: "look", Args: json.RawMessage(`{`)}),
-		`"c1" is empty or stands twice`:                      calling(`{}`, call, call),
-		`action 0 stands for the call "c9"`:                  act(agent.Action{Kind: agent.ActCall, Name: "look", CallID: "c9"}),
-		"a call needs the name of a tool":                    act(agent.Action{Kind: agent.ActCall}),
-		"a wait needs the name of a signal, or Within":       act(agent.Action{Kind: agent.ActWait}),
-		"an emitted event needs a name":                      act(agent.Action{Kind: agent.ActEmit}),
-		`its kind is "dance"`:                                act(agent.Action{Kind: "dance"}),
-		"an ask needs a prompt":                              ask(agent.Ask{Kind: agent.AskQuestion, Prompt: " "}),
-		`an ask's kind is question or choice`:                ask(agent.Ask{Kind: agent.AskLimit, Prompt: "?"}),
-		"a choice needs two choices or more":                 ask(agent.Ask{Kind: agent.AskChoice, Prompt: "?", Choices: []string{"a"}}),
-		"an ask with a default needs Within or Due":          ask(agent.Ask{Kind: agent.AskQuestion, Prompt: "?", Default: &agent.Answer{}}),
-		`the default "c" is not among the choices ["a" "b"]`: ask(agent.Ask{Kind: agent.AskChoice, Prompt: "?", Choices: []string{"a", "b"}, Within: 1, Default: &agent.Answer{Choice: "c"}}),
+		"returned neither a move nor an error":                nil,
+		"the output is not JSON":                              {Output: json.RawMessage(`{`)},
+		"the key k is not JSON":                               {Keys: map[string]json.RawMessage{"k": json.RawMessage(`{`)}},
+		"the arguments of call c1 is not JSON":                calling(`{}`, &agent.Call{ID: "c1", Name: "look", Args: json.RawMessage(`{`)}),
+		`"c1" is empty or stands twice`:                       calling(`{}`, call, call),
+		`action 0 stands for the call "c9"`:                   act(agent.Action{Kind: agent.ActCall, Name: "look", CallID: "c9"}),
+		"a call needs the name of a tool":                     act(agent.Action{Kind: agent.ActCall}),
+		"a wait needs the name of a signal, or Within or Due": act(agent.Action{Kind: agent.ActWait}),
+		"an emitted event needs a name":                       act(agent.Action{Kind: agent.ActEmit}),
+		`its kind is "dance"`:                                 act(agent.Action{Kind: "dance"}),
+		"an ask needs a prompt":                               ask(agent.Ask{Kind: agent.AskQuestion, Prompt: " "}),
+		`an ask's kind is question, choice, form or repair`:   ask(agent.Ask{Kind: agent.AskLimit, Prompt: "?"}),
+		"a choice needs two choices or more":                  ask(agent.Ask{Kind: agent.AskChoice, Prompt: "?", Choices: []string{"a"}}),
+		"a repair needs two choices or more":                  ask(agent.Ask{Kind: agent.AskRepair, Prompt: "?", Choices: []string{agent.RetryIt}}),
+		"an ask with a default needs Within or Due":           ask(agent.Ask{Kind: agent.AskQuestion, Prompt: "?", Default: &agent.Answer{}}),
+		`the default "c" is not among the choices ["a" "b"]`:  ask(agent.Ask{Kind: agent.AskChoice, Prompt: "?", Choices: []string{"a", "b"}, Within: 1, Default: &agent.Answer{Choice: "c"}}),
 	} {
 		if _, err := admit(m); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v; want %q", err, want)
+		}
+	}
+}
+
+// A time comes out as it will be read from the log, whatever zone and clock it was
+// given by, and never earlier than it was.
+func TestAdmissionOfTimes(t *testing.T) {
+	at := time.Now().In(time.FixedZone("CET", 3600)) // with the reading of this process's clock
+	for _, due := range []time.Time{at, at.Truncate(time.Microsecond), at.Truncate(time.Microsecond).Add(1), epoch, {}} {
+		moved, err := admit(&agent.Move{Actions: []agent.Action{{Kind: agent.ActWait, Name: "paid", Due: due}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		given := moved.Actions[0].Due
+		_, stored, err := run.Store(moved)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if read := stored.(*run.Moved).Actions[0].Due; given != read || given.Before(due) || given.Sub(due) >= time.Microsecond {
+			t.Errorf("%s is admitted as %s and read as %s", due, given, read)
+		}
+	}
+	for _, due := range []time.Time{time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(0, 12, 31, 0, 0, 0, 0, time.UTC)} {
+		if _, err := admit(&agent.Move{Actions: []agent.Action{{Kind: agent.ActWait, Due: due}}}); err == nil || !strings.Contains(err.Error(), "years from 1 to 9999 can be recorded") {
+			t.Errorf("due at %s: %v", due, err)
 		}
 	}
 }

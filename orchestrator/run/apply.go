@@ -1,7 +1,6 @@
 package run
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -13,14 +12,23 @@ import (
 // any more changes nothing but the position and the clock.
 //
 //	Apply
-//	├── input.go  started, messaged, signaled, cancelled, retried
-//	├── ask.go    answered, and the lapse of an ask
+//	├── input.go  started, messaged, signaled, cancelled, retried, redefined
+//	├── ask.go    answered, assigned, reminded, and the lapse of an ask
+//	├── family.go reported, delivered
 //	├── turn.go   turnbegan, moved, planfailed, limited, stuck
+//	├── mailbox.go, subscribe.go  a run that is a mailbox; mailed
 //	├── call.go   began, returned, callfailed, unresolved, tookover, and the lapse of a call or wait
 //	└── settle    what holds after every record
 func (s *State) Apply(r *Record) {
 	s.clock(r)
 	if s.Ended {
+		if e, ok := r.Event.(*Delivered); ok { // what it had to say
+			s.delivered(r, e)
+		}
+		return
+	}
+	if s.Mailbox != nil {
+		s.mail(r)
 		return
 	}
 	switch e := r.Event.(type) {
@@ -30,12 +38,24 @@ func (s *State) Apply(r *Record) {
 		s.messaged(r, e)
 	case *Answered:
 		s.answered(r, e)
+	case *Assigned:
+		s.assigned(e)
+	case *Reminded:
+		s.reminded(e)
+	case *Reported:
+		s.reported(r, e)
+	case *Delivered:
+		s.delivered(r, e)
 	case *Signaled:
 		s.signaled(r, e)
+	case *Mailed:
+		s.mailed(r, e)
 	case *Cancelled:
 		s.cancelled(r, e)
 	case *Retried:
 		s.retried(r, e)
+	case *Redefined:
+		s.redefined(r, e)
 	case *TurnBegan:
 		s.turnBegan(r, e)
 	case *Moved:
@@ -59,7 +79,7 @@ func (s *State) Apply(r *Record) {
 	case *Lapsed:
 		s.lapsed(r, e)
 	}
-	s.settle()
+	s.settle(r)
 }
 
 // clock moves the state to the record's place and time, and counts the time
@@ -77,15 +97,18 @@ func (s *State) clock(r *Record) {
 }
 
 // settle draws the conclusions that do not depend on which record came last.
-func (s *State) settle() {
+func (s *State) settle(r *Record) {
+	if s.Turn.Open && s.Status() == agent.StatusIdle {
+		s.Turn.Open = false
+	}
+	s.endOfTask(r)
 	if s.Ending != nil && len(s.Open) == 0 {
 		s.Ended = true
 		s.Turn.Open = false
 	}
-	if s.Turn.Open && s.Status() == agent.StatusIdle {
-		s.Turn.Open = false
-	}
 	s.noteStages()
+	s.tellMailboxes()
+	s.tellParent()
 }
 
 // end has the run end with e. What is open is withdrawn; the run is over when
@@ -124,6 +147,9 @@ func (s *State) withdraw(r *Record, o *Open, outcome agent.Outcome) {
 		}
 		return
 	}
+	if o.Phase == Afield && (s.Ending == nil || !o.Action.Outlives) {
+		s.callOff(o, "the run that gave the task does not want its result any more")
+	}
 	why := "withdrawn"
 	if o.Action.Kind == agent.ActCall && o.Action.Effect == agent.Idempotent && o.Phase == Ready {
 		why = "withdrawn; it may have been made already"
@@ -135,7 +161,7 @@ func (s *State) withdraw(r *Record, o *Open, outcome agent.Outcome) {
 func (s *State) close(r *Record, o *Open, outcome agent.Outcome, content []byte, more func(*agent.Closed)) {
 	s.closeAsk(o, "withdrawn", "", "", s.Time)
 	s.Open = slices.DeleteFunc(s.Open, func(x *Open) bool { return x == o })
-	c := &agent.Closed{Action: o.ID, Name: o.Action.title(), CallID: o.Action.CallID, Outcome: outcome, Content: content}
+	c := &agent.Closed{Action: o.ID, Name: o.Action.title(), CallID: o.Action.CallID, Outcome: outcome, Content: content, Ref: o.Action.Ref}
 	if more != nil {
 		more(c)
 	}
@@ -160,9 +186,4 @@ func (a *Action) title() string {
 		return "ask"
 	}
 	return string(a.Kind)
-}
-
-// askID derives the id of an ask that r opens.
-func (s *State) askID(r *Record, index int) agent.AskID {
-	return agent.AskID(fmt.Sprintf("%s.%s.%d", s.Run, r.ID, index))
 }

@@ -87,12 +87,14 @@ func (s *State) callFailed(r *Record, e *CallFailed) {
 	case lost || e.Again && o.Attempt < o.Action.Attempts:
 		s.again(o, s.Time.Add(e.Wait))
 	default:
-		s.close(r, o, agent.Failed, agent.JSONText(e.Error), nil)
+		s.close(r, o, agent.Failed, agent.JSONText(e.Error), func(c *agent.Closed) { c.Code = e.Code })
 	}
 }
 
-// again has a call made once more.
+// again has a call made once more. Whoever was asked what became of the attempt
+// before is not needed any more.
 func (s *State) again(o *Open, notBefore time.Time) {
+	s.closeAsk(o, "withdrawn", "", "", s.Time)
 	o.Phase, o.Attempt, o.NotBefore = Ready, o.Attempt+1, notBefore
 	o.Claim, o.Deadline, o.Doubt, o.Crashed, o.Tries = "", time.Time{}, "", false, 0
 }
@@ -109,8 +111,8 @@ func (s *State) doubt(r *Record, o *Open, why string, crashed bool) {
 }
 
 func (s *State) askOutcome(r *Record, o *Open) {
-	o.Phase = Doubted
-	o.Ask = outcomeAsk(s.askID(r, 0), o, s.Time)
+	o.Phase, o.NotBefore = Doubted, time.Time{}
+	o.Ask = s.openAsk(r, 0, o.ID, s.outcomeAsk(o))
 }
 
 func (s *State) unresolved(r *Record, e *Unresolved) {
@@ -131,7 +133,10 @@ func (s *State) lapsed(r *Record, e *Lapsed) {
 	case e.Ask != "":
 		s.lapsedAsk(r, e.Ask)
 	case e.Wait != "":
-		if o := s.Action(e.Wait); o != nil && o.Phase == Awaiting {
+		if o := s.Action(e.Wait); o != nil && o.Phase == Afield && !o.Due.IsZero() && !s.Time.Before(o.Due) {
+			s.callOff(o, "it was not done in time")
+			s.close(r, o, agent.Expired, agent.JSONText("it was not done in time"), nil)
+		} else if o != nil && o.Phase == Awaiting {
 			outcome := agent.Expired
 			if o.Action.Name == "" {
 				outcome = agent.Returned // the time was what it waited for
@@ -143,6 +148,10 @@ func (s *State) lapsed(r *Record, e *Lapsed) {
 		if o := s.Action(e.Call); o != nil && o.Phase == Begun && o.Attempt == e.Attempt &&
 			o.Claim != s.Claim && !s.Time.Before(o.Deadline) {
 			s.doubt(r, o, "its worker was lost while it was going on", true)
+		}
+	case e.Deadline:
+		if s.Ending == nil && !s.Deadline.IsZero() && !s.Time.Before(s.Deadline) {
+			s.end(r, &End{Status: agent.StatusFailed, Expired: true, Reason: "it had to end by " + s.Deadline.Format(time.RFC3339)}, agent.Cancelled)
 		}
 	default:
 		if s.Status() == agent.StatusIdle {

@@ -19,7 +19,7 @@ type check struct {
 }
 
 // allChecks are what the simulation watches.
-var allChecks = []*check{foldCheck, actionCheck, resultCheck, idCheck, endedCheck, aliveCheck, wakeCheck, deadlineCheck, sizeCheck, onceCheck}
+var allChecks = []*check{foldCheck, actionCheck, resultCheck, idCheck, askCheck, endedCheck, aliveCheck, wakeCheck, deadlineCheck, sizeCheck, onceCheck, familyCheck, peopleCheck, closedCheck, signalCheck, definitionCheck, postCheck}
 
 // foldCheck: the state is the fold of the log, however it came about.
 var foldCheck = &check{end: func(w *world, sh *shelf) {
@@ -128,14 +128,37 @@ var idCheck = &check{record: func(w *world, sh *shelf, was *glance, r *run.Recor
 	}
 }}
 
-// endedCheck: ended states absorb.
+// askCheck: an ask is open as long as its action waits for the answer, and how each
+// one ended is known to who answers too late.
+var askCheck = &check{record: func(w *world, sh *shelf, was *glance, r *run.Record) {
+	s := sh.truth
+	for _, o := range s.Open {
+		if asks := o.Phase == run.Held || o.Phase == run.Doubted || o.Phase == run.Asking; asks != (o.Ask != nil) {
+			w.broken(sh, "action %s is %s, and its ask is %+v", o.ID, o.Phase, o.Ask)
+		}
+	}
+	for _, a := range was.asks {
+		_, ended := s.Asked[a.ID]
+		if open := slices.ContainsFunc(s.Asks(), func(b *agent.Ask) bool { return b.ID == a.ID }); open == ended {
+			w.broken(sh, "ask %s is open: %v, and has ended: %v", a.ID, open, ended)
+		}
+	}
+}}
+
+// endedCheck: ended states absorb. All that is left to do is to deliver the letters
+// that they have.
 var endedCheck = &check{record: func(w *world, sh *shelf, was *glance, r *run.Record) {
 	s := sh.truth
 	if !s.Ended {
 		return
 	}
-	if len(s.Open) > 0 || len(s.Asks()) > 0 || len(s.Due(w.now)) > 0 || !s.Wake().IsZero() || s.Overdue(w.now.AddDate(9, 0, 0), "another") != nil || !s.Status().Ended() {
+	delivers := len(s.Due(w.now.AddDate(9, 0, 0))) == len(s.Outbox) && s.Wake().IsZero() == (len(s.Outbox) == 0) &&
+		!slices.ContainsFunc(s.Due(w.now), func(j run.Job) bool { return j.Kind != run.JobDeliver || s.LetterTo(j.To) == nil })
+	if len(s.Open) > 0 || len(s.Asks()) > 0 || !delivers || s.Overdue(w.now.AddDate(9, 0, 0), "another") != nil || !s.Status().Ended() {
 		w.broken(sh, "the run has ended and is not over")
+	}
+	if len(s.Outbox) > was.letters && was.ended {
+		w.broken(sh, "the run has ended, and has more to say than before")
 	}
 	if was.ended && w.dice.percent(70) {
 		return
@@ -148,13 +171,17 @@ var endedCheck = &check{record: func(w *world, sh *shelf, was *glance, r *run.Re
 }}
 
 // essence is what a state says, but for its place, its clock and the keys of
-// inputs.
+// inputs. Of a run that has ended it is also but for its letters, and whom else they
+// were about.
 func essence(w *world, s *run.State) string { return essenceOf(w.t, s) }
 
 func essenceOf(t fataler, s *run.State) string {
 	c := *s
 	c.Seq, c.ID, c.Time, c.Seen = 0, "", time.Time{}, nil
 	c.Turn.Active, c.Spent.Active = 0, 0
+	if c.Ended {
+		c.Outbox, c.Left = nil, nil
+	}
 	return string(snapshotOf(t, &c))
 }
 
@@ -164,30 +191,47 @@ var aliveCheck = &check{record: func(w *world, sh *shelf, was *glance, _ *run.Re
 	wantsWhatIsDue(w, sh, was)
 	status := s.Status()
 	subscribed := slices.ContainsFunc(s.Open, func(o *run.Open) bool { return o.Phase == run.Awaiting && o.Action.Name != "" })
+	afield := slices.ContainsFunc(s.Open, func(o *run.Open) bool { return o.Phase == run.Afield })
+	repairs := 0
+	for _, a := range s.Asks() {
+		if a.Kind == agent.AskRepair {
+			repairs++
+		}
+	}
+	if repairs > 0 && (status == agent.StatusWaiting || status == agent.StatusIdle) {
+		w.broken(sh, "it is asked what is to be done about a failure, and the run is %s", status)
+	}
 	switch {
 	case s.Ended:
 	case status == agent.StatusStuck:
 		if s.Reason() == "" {
 			w.broken(sh, "the run is stuck and does not say why")
 		}
+		if s.Stuck == nil && repairs == 0 {
+			w.broken(sh, "the run is stuck, and nobody is asked what is to be done")
+		}
 	case status == agent.StatusIdle:
 		if s.Terms.CloseAfter > 0 && s.Wake().IsZero() || s.Turn.Open {
 			w.broken(sh, "the run is idle, and will be so for good")
 		}
-	case len(s.Due(s.Time)) == 0 && s.Wake().IsZero() && len(s.Asks()) == 0 && !subscribed:
+	case len(s.Due(s.Time)) == 0 && s.Wake().IsZero() && len(s.Asks()) == 0 && !subscribed && !afield && !serves(s): // and of what is afield, familyCheck knows
 		w.broken(sh, "the run is silent")
 	}
-	if status == agent.StatusWaiting && len(s.Asks()) == 0 && !subscribed && s.Wake().IsZero() {
+	if status == agent.StatusWaiting && len(s.Asks()) == 0 && !subscribed && s.Wake().IsZero() && !afield && !serves(s) {
 		w.broken(sh, "the run waits for nothing")
 	}
 	wrote := slices.ContainsFunc(s.News, func(n run.News) bool { return n.Kind == "message" })
 	held := slices.ContainsFunc(s.Open, func(o *run.Open) bool {
-		return o.Stopped == "" && (o.Phase == run.Ready || o.Phase == run.Begun || o.Phase == run.Lost)
+		goesOn := o.Phase == run.Afield && !o.Stands.Status.Resting()
+		return goesOn || o.Stopped == "" && (o.Phase == run.Ready || o.Phase == run.Begun || o.Phase == run.Lost)
 	})
 	if wrote && !held && s.Ending == nil && s.Stuck == nil && s.LimitAsk == nil && s.Turn.Halted == "" && status != agent.StatusPlanning {
 		w.broken(sh, "the user wrote, all that is open may take long, and the run is %s", status)
 	}
 }}
+
+// serves reports whether the run is a mailbox for which others wait.
+func serves(s *run.State) bool { return s.Mailbox != nil && len(s.Mailbox.Waiting) > 0 }
 
 // wantsWhatIsDue checks that what is due may go on, and that a call may not that
 // has ended or is not wanted any more.
@@ -210,8 +254,14 @@ func wantsWhatIsDue(w *world, sh *shelf, was *glance) {
 var wakeCheck = &check{record: func(w *world, sh *shelf, _ *glance, _ *run.Record) {
 	s := sh.truth
 	if s.Ended || s.Stuck != nil && s.Stuck.Quarantine {
-		if !s.Wake().IsZero() {
-			w.broken(sh, "nobody is to look at the run, and it wakes at %s", s.Wake().Sub(epoch))
+		first := time.Time{}
+		for _, l := range s.Outbox {
+			if at := later(l.NotBefore, s.Time); first.IsZero() || at.Before(first) {
+				first = at
+			}
+		}
+		if !s.Wake().Equal(first) {
+			w.broken(sh, "nobody is to look at the run but for its letters from %s on, and it wakes at %s", first.Sub(epoch), s.Wake().Sub(epoch))
 		}
 		return
 	}
@@ -237,6 +287,13 @@ var wakeCheck = &check{record: func(w *world, sh *shelf, _ *glance, _ *run.Recor
 	}
 }}
 
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // wants reports whether something is to be started or appended at a time.
 func wants(s *run.State, at time.Time) bool {
 	return s.Overdue(at, "") != nil || slices.ContainsFunc(s.Due(at), func(j run.Job) bool { return !j.Begun })
@@ -258,7 +315,7 @@ var deadlineCheck = &check{record: func(w *world, sh *shelf, was *glance, r *run
 			if e.Ask == a.ID && r.Time.Before(a.Due) {
 				w.broken(sh, "the ask %s expired before its due time", a.ID)
 			}
-			if e.Ask == a.ID {
+			if e.Ask == a.ID && len(a.Escalate) == 0 {
 				w.count.AsksExpired++
 			}
 		}
@@ -269,8 +326,13 @@ var deadlineCheck = &check{record: func(w *world, sh *shelf, was *glance, r *run
 var sizeCheck = &check{record: func(w *world, sh *shelf, _ *glance, _ *run.Record) {
 	row := sh.rows[len(sh.rows)-1]
 	bound := 600
-	if m, ok := row.rec.Event.(*run.Moved); ok {
-		bound += 700 * len(m.Actions) // a call stands in the message and in its action
+	switch e := row.rec.Event.(type) {
+	case *run.Moved:
+		bound += 1100 * len(e.Actions) // a call stands in the message and in its action, and says whom to ask
+	case *run.Started:
+		bound += 100 * run.MaxDepth // its path
+	case *run.Reported, *run.TurnBegan:
+		bound += 600 // a reason
 	}
 	if len(row.data) > bound {
 		w.broken(sh, "record %d has %d bytes, and at most %d are right: %s", row.rec.Seq, len(row.data), bound, row.data)

@@ -16,7 +16,7 @@ type command struct {
 }
 
 // flags are the words that are options without a value.
-var flags = " bare each finish approve lookup idempotent readonly transient not-done again end-turn interrupt reject "
+var flags = " bare each finish approve lookup idempotent readonly transient not-done again end-turn interrupt reject outlives child expired repair "
 
 func parseCommand(line string) *command {
 	c := &command{options: map[string]string{}}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/internal/wellformed"
 	"github.com/fermata-run/fermata/orchestrator/run"
 )
 
@@ -14,15 +15,17 @@ import (
 // that directly follows; and a message's id says what is in it.
 var resultCheck = &check{
 	view: func(w *world, sh *shelf, v *agent.View, seq int64) {
-		if err := wellFormed(v.Messages); err != nil {
-			w.broken(sh, "what the planner is shown is not well-formed: %v\n%s", err, conversation(v.Messages))
+		for _, check := range []func([]*agent.Message) error{wellFormed, wellformed.Check} {
+			if err := check(v.Messages); err != nil {
+				w.broken(sh, "what the planner is shown is not well-formed: %v\n%s", err, conversation(v.Messages))
+			}
 		}
 		checkWords(w, sh, v.Messages)
 		showsAll(w, sh, v.Messages, seq)
 	},
 	record: func(w *world, sh *shelf, was *glance, r *run.Record) {
 		keepsNews(w, sh, was, r)
-		if _, ok := r.Event.(*run.Moved); ok && sh.truth.Plan.LastMove == r.Seq {
+		if _, ok := r.Event.(*run.Moved); ok && sh.truth.Plan.LastMove == r.Seq || was.handed && !sh.truth.Handed {
 			all := sh.truth.Messages()
 			checkWords(w, sh, all[max(0, len(all)-8):])
 		}
@@ -30,7 +33,8 @@ var resultCheck = &check{
 }
 
 // keepsNews checks that news goes away only when a move takes it up, and that it
-// takes up no more than its planner had seen.
+// takes up no more than its planner had seen; or when another agent begins, to
+// which only what the user wrote is news.
 func keepsNews(w *world, sh *shelf, was *glance, r *run.Record) {
 	taken := int64(0)
 	if m, ok := r.Event.(*run.Moved); ok && sh.truth.Plan.LastMove == r.Seq {
@@ -40,6 +44,9 @@ func keepsNews(w *world, sh *shelf, was *glance, r *run.Record) {
 		}
 	}
 	for _, n := range was.news {
+		if was.handed && !sh.truth.Handed && n.Kind != "message" {
+			continue
+		}
 		kept := slices.ContainsFunc(sh.truth.News, func(x run.News) bool { return x.Seq == n.Seq && x.Kind == n.Kind && x.Action == n.Action })
 		if kept != (n.Seq > taken) {
 			w.broken(sh, "the %s of record %d is news still: %v; taken up is what came up to record %d", n.Kind, n.Seq, kept, taken)
@@ -47,16 +54,34 @@ func keepsNews(w *world, sh *shelf, was *glance, r *run.Record) {
 	}
 }
 
-// showsAll checks that the user's messages up to seq are all shown.
+// showsAll checks that the user's messages up to seq are all shown, and to an agent
+// to which the run was handed off what that is to see, and no more.
 func showsAll(w *world, sh *shelf, messages []*agent.Message, seq int64) {
-	shown := map[string]bool{}
+	shown, kept := map[string]bool{}, 0
 	for _, m := range messages {
 		shown[m.ID] = true
 	}
 	for _, r := range sh.ledger.wrote {
-		if r.Seq <= seq && !shown[string(r.ID)] {
+		if r.Seq <= seq && !shown[string(r.ID)] && !sh.ledger.hidden[string(r.ID)] {
 			w.broken(sh, "the user's message %s is not shown to the planner", r.ID)
 		}
+		if words := string(r.ID) + ".words"; sh.ledger.hidden[string(r.ID)] && sh.ledger.sees == agent.SeesWords && !shown[words] {
+			w.broken(sh, "the words of the user's message %s are not shown to the planner", r.ID)
+		}
+	}
+	for _, m := range messages {
+		if sh.ledger.hidden[m.ID] {
+			w.broken(sh, "the message %s is shown to an agent that sees only %s\n%s", m.ID, sh.ledger.sees, conversation(messages))
+		}
+		if strings.HasSuffix(m.ID, ".words") && (sh.ledger.sees != agent.SeesWords || m.Role != agent.RoleUser && m.Role != agent.RoleAssistant || len(m.Calls()) > 0) {
+			w.broken(sh, "the words %s are more than words\n%s", m.ID, conversation(messages))
+		}
+		if sh.ledger.kept[m.ID] {
+			kept++
+		}
+	}
+	if kept != len(sh.ledger.kept) {
+		w.broken(sh, "of %d messages that the agent is to see it is shown %d\n%s", len(sh.ledger.kept), kept, conversation(messages))
 	}
 }
 

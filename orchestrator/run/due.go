@@ -18,6 +18,8 @@ const (
 	JobPlan   JobKind = "plan"   // ask the planner
 	JobCall   JobKind = "call"   // call a tool
 	JobLookup JobKind = "lookup" // ask a tool's Reconcile
+
+	JobDeliver JobKind = "deliver" // tell another run what is in the outbox for it
 )
 
 // A Job is something that should be going on right now. Two jobs are the same
@@ -27,6 +29,11 @@ type Job struct {
 	Slot    int64 // begin and plan: State.Plan.Slot
 	Attempt int   // from 1
 	Action  agent.ActionID
+	Open    *Open       // the action, where there is one; not part of what names the job
+	To      agent.RunID // deliver: the other run
+	N       int64       // deliver: of the letter
+	// Definition is the blob by which the planner goes; "" if that has yet to be said.
+	Definition string
 	// Begun says that the call was begun already. Who has it running lets it go
 	// on; anybody else must not make it.
 	Begun bool
@@ -41,6 +48,8 @@ func (j Job) Key() JobKey {
 	switch j.Kind {
 	case JobBegin, JobPlan:
 		return JobKey("plan/" + strconv.FormatInt(j.Slot, 10) + "/" + strconv.Itoa(j.Attempt))
+	case JobDeliver:
+		return JobKey("deliver/" + string(j.To) + "/" + strconv.FormatInt(j.N, 10) + "/" + strconv.Itoa(j.Attempt))
 	case JobLookup:
 		return JobKey("lookup/" + string(j.Action) + "/" + strconv.Itoa(j.Attempt))
 	}
@@ -50,22 +59,27 @@ func (j Job) Key() JobKey {
 // Due returns all jobs that should be going on at now. It is level-triggered:
 // whoever drives the run starts what it does not have running.
 func (s *State) Due(now time.Time) []Job {
-	if s.Ended || s.quarantined() {
-		return nil
-	}
 	var jobs []Job
+	for _, l := range s.Outbox {
+		if !l.NotBefore.After(now) {
+			jobs = append(jobs, Job{Kind: JobDeliver, To: l.To, N: l.N, Attempt: l.Tries + 1})
+		}
+	}
+	if s.Ended || s.quarantined() {
+		return jobs
+	}
 	for _, o := range s.Open {
 		switch {
 		case o.Phase == Ready && !o.NotBefore.After(now):
-			jobs = append(jobs, Job{Kind: JobCall, Action: o.ID, Attempt: o.Attempt})
+			jobs = append(jobs, Job{Kind: JobCall, Action: o.ID, Open: o, Attempt: o.Attempt})
 		case o.Phase == Begun && o.Stopped == "":
-			jobs = append(jobs, Job{Kind: JobCall, Action: o.ID, Attempt: o.Attempt, Begun: true})
+			jobs = append(jobs, Job{Kind: JobCall, Action: o.ID, Open: o, Attempt: o.Attempt, Begun: true})
 		case o.Phase == Lost && !o.NotBefore.After(now):
-			jobs = append(jobs, Job{Kind: JobLookup, Action: o.ID, Attempt: o.Tries + 1})
+			jobs = append(jobs, Job{Kind: JobLookup, Action: o.ID, Open: o, Attempt: o.Tries + 1})
 		}
 	}
 	if s.wantsPlan() && !s.Plan.NotBefore.After(now) && s.limit(now) == nil {
-		j := Job{Kind: JobPlan, Slot: s.Plan.Slot, Attempt: s.Plan.Attempt + 1}
+		j := Job{Kind: JobPlan, Slot: s.Plan.Slot, Attempt: s.Plan.Attempt + 1, Definition: s.Definition}
 		if s.needsTurn() {
 			j.Kind = JobBegin
 		}
@@ -76,20 +90,21 @@ func (s *State) Due(now time.Time) []Job {
 
 // Wanted reports whether a job that is running may go on. Planning goes on
 // until something makes it void, even if it would not be started now: what has
-// happened meanwhile is news for the next move.
+// happened meanwhile is news for the next move. So does a call that was begun, also
+// in quarantine: to stop it would leave its outcome unknown.
 func (s *State) Wanted(j Job) bool {
-	if s.Ended || s.quarantined() {
-		return false
+	if j.Kind == JobDeliver {
+		l := s.LetterTo(j.To)
+		return l != nil && l.N == j.N && l.Tries+1 == j.Attempt
 	}
+	o := s.Action(j.Action)
 	switch j.Kind {
 	case JobBegin, JobPlan:
 		return j.Slot == s.Plan.Slot && j.Attempt == s.Plan.Attempt+1 && s.mayPlan()
 	case JobLookup:
-		o := s.Action(j.Action)
-		return o != nil && o.Phase == Lost && o.Tries+1 == j.Attempt
+		return o != nil && o.Phase == Lost && o.Tries+1 == j.Attempt && !s.quarantined()
 	}
-	o := s.Action(j.Action)
-	return o != nil && o.Attempt == j.Attempt && o.Stopped == "" && (o.Phase == Ready || o.Phase == Begun)
+	return o != nil && o.Attempt == j.Attempt && o.Stopped == "" && (o.Phase == Begun || o.Phase == Ready && !s.quarantined())
 }
 
 func (s *State) quarantined() bool { return s.Stuck != nil && s.Stuck.Quarantine }
@@ -102,10 +117,10 @@ func (s *State) mayPlan() bool {
 // wantsPlan reports whether the planner is to be asked: there is news, and
 // nothing that it has to wait for.
 func (s *State) wantsPlan() bool {
-	if !s.mayPlan() || len(s.News) == 0 {
+	if !s.mayPlan() || !slices.ContainsFunc(s.News, func(n News) bool { return !n.Quiet }) {
 		return false
 	}
-	if s.Plan.Again == agent.AtEachClosing {
+	if s.Plan.Again == agent.AtEachClosing || s.has("redefined") {
 		return true
 	}
 	wrote := s.wrote()
@@ -120,14 +135,21 @@ func (s *State) wantsPlan() bool {
 }
 
 // wrote reports whether there is a message of the user that no move has taken up.
-func (s *State) wrote() bool {
-	return slices.ContainsFunc(s.News, func(n News) bool { return n.Kind == "message" })
+func (s *State) wrote() bool { return s.has("message") }
+
+// has reports whether there is news of a kind that no move has taken up.
+func (s *State) has(kind string) bool {
+	return slices.ContainsFunc(s.News, func(n News) bool { return n.Kind == kind })
 }
 
-// needsTurn reports whether a turn has to begin before the planner is asked:
+// needsTurn reports whether terms and instructions are needed before the planner
+// is asked: a turn has to begin, or another agent goes on with it.
+func (s *State) needsTurn() bool { return s.Handed || s.beginsTurn() }
+
+// beginsTurn reports whether a turn has to begin before the planner is asked:
 // there is none, or all that it would be asked about is a new message and what
 // came with it.
-func (s *State) needsTurn() bool {
+func (s *State) beginsTurn() bool {
 	if !s.Turn.Open {
 		return true
 	}
@@ -181,15 +203,24 @@ func (s *State) nextLapse() (time.Time, Event) {
 			at, first = t, e
 		}
 	}
+	for _, a := range s.Asks() {
+		consider(a.Due, &Lapsed{Ask: a.ID})
+		consider(a.RemindAt, &Reminded{Ask: a.ID})
+	}
 	for _, o := range s.Open {
-		if o.Ask != nil {
-			consider(o.Ask.Due, &Lapsed{Ask: o.Ask.ID})
-		}
 		switch {
-		case o.Phase == Awaiting:
+		case o.Phase == Awaiting, o.Phase == Afield:
 			consider(o.Due, &Lapsed{Wait: o.ID})
 		case o.Phase == Begun && o.Claim != s.Claim:
 			consider(o.Deadline, &Lapsed{Call: o.ID, Attempt: o.Attempt})
+		}
+	}
+	if s.Ending == nil {
+		consider(s.Deadline, &Lapsed{Deadline: true})
+	}
+	if s.Mailbox != nil {
+		for _, p := range s.Mailbox.Kept {
+			consider(p.Until, &Lapsed{Signal: p.ID})
 		}
 	}
 	if s.Status() == agent.StatusIdle && s.Terms.CloseAfter > 0 {
@@ -219,10 +250,13 @@ func (s *State) WakeAfter(t time.Time) time.Time {
 
 // wakes returns all times at which something becomes due by itself.
 func (s *State) wakes() []time.Time {
-	if s.Ended || s.quarantined() {
-		return nil
-	}
 	var times []time.Time
+	for _, l := range s.Outbox {
+		times = append(times, l.NotBefore)
+	}
+	if s.Ended || s.quarantined() {
+		return times
+	}
 	if at, e := s.nextLapse(); e != nil {
 		times = append(times, at)
 	}
@@ -252,7 +286,7 @@ func (s *State) wakes() []time.Time {
 // limit returns the first limit that is reached at now, or nil.
 func (s *State) limit(now time.Time) *Limited {
 	turn, run := 1+s.Turn.Extra, 1+s.Spent.Extra
-	if s.needsTurn() { // its own allowance is a new one
+	if s.beginsTurn() { // its own allowance is a new one
 		turn = 0
 	}
 	counts := []struct {
@@ -288,7 +322,7 @@ type timeLimit struct {
 // allowance of its own.
 func (s *State) clocks() []timeLimit {
 	turn := time.Duration(1 + s.Turn.Extra)
-	if s.needsTurn() {
+	if s.beginsTurn() {
 		turn = 0
 	}
 	return []timeLimit{
@@ -304,6 +338,31 @@ func (s *State) activeFrom() time.Time {
 		return s.Plan.NotBefore
 	}
 	return s.Time
+}
+
+// usedUp returns how many times the allowance of a limit was used, in whole.
+func (s *State) usedUp(limit string) int {
+	times := func(used, most int) int {
+		if most <= 0 {
+			return 0 // it is none any more
+		}
+		return used / most
+	}
+	switch limit {
+	case "turn_steps":
+		return times(s.Turn.Steps, s.Terms.TurnSteps)
+	case "turn_tokens":
+		return times(s.Turn.Usage.Total(), s.Terms.TurnTokens)
+	case "turn_time":
+		return times(int(s.Turn.Active), int(s.Terms.TurnTime))
+	case "run_steps":
+		return times(s.Spent.Steps, s.Terms.RunSteps)
+	case "run_tokens":
+		return times(s.Spent.Usage.Total(), s.Terms.RunTokens)
+	case "run_time":
+		return times(int(s.Spent.Active), int(s.Terms.RunTime))
+	}
+	return 0
 }
 
 func isRunLimit(name string) bool { return strings.HasPrefix(name, "run_") }

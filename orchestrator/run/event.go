@@ -26,6 +26,10 @@ type (
 		Key   string            `json:"key,omitempty"`
 		Bare  bool              `json:"bare,omitempty"`  // no message follows: the planner is asked at once
 		Trace string            `json:"trace,omitempty"` // of a bare start: as in Messaged
+
+		Deadline time.Time `json:"deadline,omitzero"` // the run ends then, whatever it does; zero has none
+		Parent   *Parent   `json:"parent,omitempty"`  // of a run that another one started
+		Mailbox  *Address  `json:"mailbox,omitempty"` // of a run that is one
 	}
 
 	// Messaged says that the user wrote.
@@ -43,6 +47,15 @@ type (
 		Digest string       `json:"digest,omitempty"` // of the arguments that an approval approved
 	}
 
+	// Assigned says that the people whom an ask is for have changed.
+	Assigned struct {
+		Ask  agent.AskID `json:"ask"`
+		How  Assignment  `json:"how"`
+		By   agent.User  `json:"by,omitzero"`
+		To   []string    `json:"to,omitempty"` // delegate: who may answer now, as in agent.Ask.For
+		Note string      `json:"note,omitempty"`
+	}
+
 	// Signaled says that an event from outside arrived.
 	Signaled struct {
 		Name string          `json:"name"`
@@ -56,6 +69,7 @@ type (
 		By     agent.User `json:"by,omitzero"`
 		Reason string     `json:"reason,omitempty"`
 		Key    string     `json:"key,omitempty"`
+		Parent bool       `json:"parent,omitempty"` // it comes from the run's parent
 	}
 
 	// Retried says that somebody had a stuck run try again.
@@ -63,6 +77,15 @@ type (
 		By   agent.User `json:"by,omitzero"`
 		Note string     `json:"note,omitempty"`
 		Key  string     `json:"key,omitempty"`
+	}
+
+	// Redefined says that the run goes by another definition from now on.
+	Redefined struct {
+		Definition string                     `json:"definition"`     // the blob
+		Keys       map[string]json.RawMessage `json:"keys,omitempty"` // changes to the saved keys; null deletes one
+		By         agent.User                 `json:"by,omitzero"`
+		Note       string                     `json:"note,omitempty"`
+		Key        string                     `json:"key,omitempty"` // of the definition; the same one may come with other Keys
 	}
 )
 
@@ -74,6 +97,7 @@ type (
 		Terms        Terms   `json:"terms"`
 		Instructions *string `json:"instructions,omitempty"` // nil: as in the turn before
 		Trace        string  `json:"trace,omitempty"`        // W3C traceparent of the turn's span; "" if it has none
+		Definition   string  `json:"definition,omitempty"`   // the blob by which the agent's planner goes in this run from now on; "" if there is one already, or none
 	}
 
 	// Moved records a planner's admitted move, before anything of it is done.
@@ -126,6 +150,7 @@ type (
 		Action  agent.ActionID `json:"action"`
 		Attempt int            `json:"attempt"`
 		Error   string         `json:"error"`
+		Code    string         `json:"code,omitempty"`     // of the error: see agent.Coded
 		NotDone bool           `json:"not_done,omitempty"` // the act has surely not taken place
 		Again   bool           `json:"again,omitempty"`    // the error is worth another attempt, if one is left
 		Wait    time.Duration  `json:"wait,omitempty"`     // before that
@@ -143,6 +168,30 @@ type (
 	}
 )
 
+// Between runs: what one has to tell another, and what came of that.
+type (
+	// Reported says how a delegate of the run stands.
+	Reported struct {
+		Action agent.ActionID `json:"action"` // the delegation
+		Run    agent.RunID    `json:"run"`    // the delegate
+		N      int64          `json:"n"`      // of the letter; one that is not above the last is ignored
+		Report
+		Content json.RawMessage `json:"content,omitempty"` // of a delegate that is done: its result
+		Blob    string          `json:"blob,omitempty"`    // Content is a preview of this
+		Usage   agent.Usage     `json:"usage,omitzero"`    // of a delegate that has ended, with its own delegates
+	}
+
+	// Delivered says what became of a letter to another run.
+	Delivered struct {
+		To    agent.RunID   `json:"to"`
+		N     int64         `json:"n"`
+		Error string        `json:"error,omitempty"` // why it was not delivered
+		Wait  time.Duration `json:"wait,omitempty"`  // before it is tried again; 0 with Error: it cannot be delivered
+
+		Back []agent.ActionID `json:"back,omitempty"` // of a mailbox: waits that had ended, and took no signal
+	}
+)
+
 // What follows by itself: from the clock, from a limit, from a worker's fate.
 type (
 	// TookOver says that another worker's claim is on the run now.
@@ -153,10 +202,17 @@ type (
 	// Lapsed says that a time has come. One field is set, or none: then the run
 	// has been idle for long enough.
 	Lapsed struct {
-		Ask     agent.AskID    `json:"ask,omitempty"`     // its due time
-		Wait    agent.ActionID `json:"wait,omitempty"`    // the end of a wait
-		Call    agent.ActionID `json:"call,omitempty"`    // the deadline of a call whose worker is gone
-		Attempt int            `json:"attempt,omitempty"` // of Call
+		Ask      agent.AskID    `json:"ask,omitempty"`      // its due time
+		Wait     agent.ActionID `json:"wait,omitempty"`     // the end of a wait, or the deadline of a delegation
+		Call     agent.ActionID `json:"call,omitempty"`     // the deadline of a call whose worker is gone
+		Attempt  int            `json:"attempt,omitempty"`  // of Call
+		Deadline bool           `json:"deadline,omitempty"` // that of the run
+		Signal   agent.RecordID `json:"signal,omitempty"`   // of a mailbox: how long that signal is kept
+	}
+
+	// Reminded says that it is time to remind of an open ask.
+	Reminded struct {
+		Ask agent.AskID `json:"ask"`
 	}
 
 	// Limited says that a limit is reached.
@@ -169,16 +225,18 @@ type (
 	// Stuck says that the run cannot go on by itself.
 	Stuck struct {
 		Reason     string `json:"reason"`
-		Quarantine bool   `json:"quarantine,omitempty"` // it made worker after worker fail: nothing of it is to be run
+		Quarantine bool   `json:"quarantine,omitempty"` // it made worker after worker fail: nothing more of it is to be run
 	}
 )
 
 func (*Started) kind() string    { return "started" }
 func (*Messaged) kind() string   { return "messaged" }
 func (*Answered) kind() string   { return "answered" }
+func (*Assigned) kind() string   { return "assigned" }
 func (*Signaled) kind() string   { return "signaled" }
 func (*Cancelled) kind() string  { return "cancelled" }
 func (*Retried) kind() string    { return "retried" }
+func (*Redefined) kind() string  { return "redefined" }
 func (*TurnBegan) kind() string  { return "turnbegan" }
 func (*Moved) kind() string      { return "moved" }
 func (*PlanFailed) kind() string { return "planfailed" }
@@ -187,7 +245,10 @@ func (*Returned) kind() string   { return "returned" }
 func (*CallFailed) kind() string { return "callfailed" }
 func (*Unresolved) kind() string { return "unresolved" }
 func (*TookOver) kind() string   { return "tookover" }
+func (*Reported) kind() string   { return "reported" }
+func (*Delivered) kind() string  { return "delivered" }
 func (*Lapsed) kind() string     { return "lapsed" }
+func (*Reminded) kind() string   { return "reminded" }
 func (*Limited) kind() string    { return "limited" }
 func (*Stuck) kind() string      { return "stuck" }
 
@@ -197,9 +258,11 @@ var kinds = map[string]func() Event{
 	"started":    func() Event { return new(Started) },
 	"messaged":   func() Event { return new(Messaged) },
 	"answered":   func() Event { return new(Answered) },
+	"assigned":   func() Event { return new(Assigned) },
 	"signaled":   func() Event { return new(Signaled) },
 	"cancelled":  func() Event { return new(Cancelled) },
 	"retried":    func() Event { return new(Retried) },
+	"redefined":  func() Event { return new(Redefined) },
 	"turnbegan":  func() Event { return new(TurnBegan) },
 	"moved":      func() Event { return new(Moved) },
 	"planfailed": func() Event { return new(PlanFailed) },
@@ -208,9 +271,15 @@ var kinds = map[string]func() Event{
 	"callfailed": func() Event { return new(CallFailed) },
 	"unresolved": func() Event { return new(Unresolved) },
 	"tookover":   func() Event { return new(TookOver) },
+	"reported":   func() Event { return new(Reported) },
+	"delivered":  func() Event { return new(Delivered) },
 	"lapsed":     func() Event { return new(Lapsed) },
+	"reminded":   func() Event { return new(Reminded) },
 	"limited":    func() Event { return new(Limited) },
 	"stuck":      func() Event { return new(Stuck) },
+	"posted":     func() Event { return new(Posted) },
+	"subscribed": func() Event { return new(Subscribed) },
+	"mailed":     func() Event { return new(Mailed) },
 }
 
 // Version is the version of the log's form that this package writes. It reads

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -105,7 +106,8 @@ func holdTotal(t *testing.T, s, blind *run.State, now time.Time) *run.State {
 		}
 		open[o.ID] = true
 	}
-	if s.Ended && (len(s.Open) > 0 || !s.Status().Ended() || len(s.Due(now)) > 0) {
+	delivers := !slices.ContainsFunc(s.Due(now), func(j run.Job) bool { return j.Kind != run.JobDeliver || s.LetterTo(j.To) == nil })
+	if s.Ended && (len(s.Open) > 0 || !s.Status().Ended() || !delivers) {
 		t.Fatalf("the run has ended and is not over: %s", snap)
 	}
 	for _, j := range s.Due(now) {
@@ -113,8 +115,15 @@ func holdTotal(t *testing.T, s, blind *run.State, now time.Time) *run.State {
 			t.Fatalf("the job %+v is due and not wanted: %s", j, snap)
 		}
 	}
+	for _, l := range s.Outbox {
+		if begins := s.Opening(l) != nil; begins != (l.Spawn != nil) || l != s.LetterTo(l.To) {
+			t.Fatalf("the letter %+v begins a run: %v: %s", l, begins, snap)
+		}
+	}
 	s.Asks()
 	s.Reason()
+	s.Path()
+	s.Result()
 	s.WakeAfter(now)
 	if v := s.View(now); len(v.Open) != len(s.Open) || restored.View(now) != nil {
 		t.Fatalf("the view shows %d open actions of %d", len(v.Open), len(s.Open))
@@ -154,6 +163,7 @@ func FuzzJudgeAnswer(f *testing.F) {
 	f.Add("c1", "approve", `{"order":1}`, "fine", "", "ann")
 	f.Add("c2", "", `"blue"`, "", "", "")
 	f.Add("c3", "happened", ``, "", "0123", "bob")
+	f.Add("c5", "skip", `{"sum":1}`, "", "", "bob")
 	f.Add("limit", "perhaps", `{`, "", "", "")
 	f.Fuzz(func(t *testing.T, which, choice, value, note, digest, by string) {
 		s := askingScript(t)
@@ -196,6 +206,7 @@ move "I ask." each
     ask "Which colour?"
     call pay {}
     ask "Which size?" choices=small,large
+    ask "It failed." choices=retry,skip repair
     wait paid
 
 began c3
@@ -205,7 +216,7 @@ failed c3 "connection reset"
 signal paid
 
 tick 1s`)
-	if s.state.LimitAsk == nil || len(s.state.Asks()) != 5 {
+	if s.state.LimitAsk == nil || len(s.state.Asks()) != 6 {
 		t.Fatalf("the asks are %+v", s.state.Asks())
 	}
 	return s

@@ -27,7 +27,8 @@ type goldenLine struct {
 }
 
 // goldenStories are the transcripts whose logs are kept.
-var goldenStories = []string{"approval", "cancel", "expiry", "limits", "message-interrupt", "parallel-calls", "pending", "retry", "signal", "stuck", "take-over", "unknown-outcome"}
+var goldenStories = []string{"approval", "cancel", "expiry", "limits", "message-interrupt", "parallel-calls", "pending", "retry", "signal", "stuck", "take-over", "unknown-outcome",
+	"delegation", "delegation-unbegun", "stuck-delegate", "hand-off", "escalation", "ask-claim", "reminder", "timer", "any-signal", "repair", "redefine", "mailbox", "correlation-key"}
 
 func TestGoldenLogsFoldForEver(t *testing.T) {
 	if *rewrite {
@@ -103,7 +104,7 @@ func writeGolden(t *testing.T) {
 	for _, e := range everyKind() {
 		s.add(e)
 	}
-	writeNew(t, "testdata/golden/v1-every-field.jsonl", jsonl(t, s.log))
+	writeNew(t, "testdata/golden/v1-every-field-and-definition.jsonl", jsonl(t, s.log))
 }
 
 func jsonl(t *testing.T, log []row) []byte {
@@ -121,7 +122,7 @@ func jsonl(t *testing.T, log []row) []byte {
 // everyKind returns an event of each kind with every field set, in an order in
 // which a fold has much to do: a move that sets everything ends the run.
 func everyKind() []run.Event {
-	order := []string{"started", "messaged", "turnbegan", "signaled", "planfailed", "limited", "answered", "began", "returned", "callfailed", "unresolved", "tookover", "lapsed", "stuck", "retried", "moved", "cancelled"}
+	order := []string{"started", "messaged", "turnbegan", "signaled", "planfailed", "limited", "answered", "began", "returned", "callfailed", "unresolved", "tookover", "assigned", "reminded", "reported", "delivered", "lapsed", "stuck", "retried", "redefined", "moved", "cancelled"}
 	all := run.NewOfEachKind()
 	var events []run.Event
 	for _, kind := range order {

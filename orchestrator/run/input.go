@@ -13,6 +13,11 @@ func (s *State) started(r *Record, e *Started) {
 		return
 	}
 	s.Agent, s.User, s.Meta, s.Created = e.Agent, e.User, e.Meta, s.Time
+	s.Deadline, s.Parent = e.Deadline, e.Parent
+	if e.Mailbox != nil {
+		s.Mailbox, s.Title, s.Terms.CloseAfter = &Mailbox{Address: *e.Mailbox}, e.Mailbox.title(), MailboxIdle
+		return
+	}
 	if e.Bare {
 		s.news(r, News{Kind: "start", Trace: e.Trace})
 	}
@@ -46,13 +51,33 @@ func (s *State) signaled(r *Record, e *Signaled) {
 		return
 	}
 	s.see(e.Key, keyOf(e))
+	k := Kept{Seq: r.Seq, Name: e.Name, Data: e.Data, By: e.By, Key: e.Key}
+	if o := s.awaits(e.Name); o != nil {
+		s.arrived(r, o, &k)
+		return
+	}
+	s.Signals = append(s.Signals, k)
+}
+
+// awaits returns the open wait that a signal of this name ends, or nil: one for it
+// comes before one for any.
+func (s *State) awaits(name string) *Open {
+	var first *Open
 	for _, o := range s.Open {
-		if o.Phase == Awaiting && o.Action.Name == e.Name {
-			s.close(r, o, agent.Returned, e.Data, func(c *agent.Closed) { c.By = e.By })
-			return
+		switch {
+		case o.Phase != Awaiting:
+		case o.Action.Name == name:
+			return o
+		case o.Action.Name == agent.AnySignal && first == nil:
+			first = o
 		}
 	}
-	s.Signals = append(s.Signals, Kept{Seq: r.Seq, Name: e.Name, Data: e.Data, By: e.By})
+	return first
+}
+
+// arrived ends a wait with a signal.
+func (s *State) arrived(r *Record, o *Open, k *Kept) {
+	s.close(r, o, agent.Returned, k.Data, func(c *agent.Closed) { c.By, c.Signal, c.SignalKey = k.By, k.Name, k.Key })
 }
 
 func (s *State) cancelled(r *Record, e *Cancelled) {
@@ -72,6 +97,26 @@ func (s *State) retried(r *Record, e *Retried) {
 		return
 	}
 	s.hurry()
+	for _, o := range s.retriable() {
+		if mayAct(o.Ask, e.By) == nil {
+			s.take(r, o, "answered", &agent.Answer{By: e.By, Choice: agent.RetryIt, Note: e.Note})
+		}
+	}
+}
+
+// redefined has the run go by another definition: the planner is asked at once, with
+// the changes to its saved keys, whatever is going on.
+func (s *State) redefined(r *Record, e *Redefined) {
+	if s.Ending != nil || s.Definition == "" {
+		return
+	}
+	s.see(e.Key, keyOf(e))
+	s.Definition = e.Definition
+	s.patch(e.Keys)
+	s.unstick(r)
+	s.voidPlans(r)
+	s.Turn.Halted = ""
+	s.news(r, News{Kind: "redefined"})
 }
 
 // unstick lets a run whose planning failed try again: to write is to retry. A

@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fermata-run/fermata/agent"
 )
@@ -45,17 +47,24 @@ func (s *State) judge(e Event, valid Validate) (ok bool, err error) {
 			return false, err
 		}
 		if before, seen := s.Seen[key]; seen {
-			if before == keyOf(e) {
+			if before == keyOf(asRead(e)) {
 				return false, nil
 			}
 			return false, agent.Refuse(agent.RefusedConflict, "the idempotency key %q was used for another input of run %s; use a new key for a new input", key, s.Run)
 		}
+	}
+	if s.Mailbox != nil || isMail(e) {
+		return s.judgeMail(e)
 	}
 	switch e := e.(type) {
 	case *Messaged:
 		err = s.judgeMessage(e)
 	case *Answered:
 		return s.judgeAnswer(e, valid)
+	case *Assigned:
+		return s.judgeAssigned(e)
+	case *Reported:
+		return s.judgeReport(e), nil
 	case *Signaled:
 		err = s.judgeSignal(e)
 	case *Cancelled:
@@ -64,7 +73,9 @@ func (s *State) judge(e Event, valid Validate) (ok bool, err error) {
 		}
 		err = s.refuseEnded("be cancelled")
 	case *Retried:
-		err = s.judgeRetry()
+		err = s.judgeRetry(e)
+	case *Redefined:
+		err = s.judgeRedefined(e)
 	}
 	if err != nil {
 		return false, err
@@ -73,15 +84,50 @@ func (s *State) judge(e Event, valid Validate) (ok bool, err error) {
 }
 
 // judgeRetry lets a run be retried until it is over: one that ends may be stuck
-// with a begun call.
-func (s *State) judgeRetry() error {
+// with a begun call. To retry one that is stuck as it is asked what is to be done is
+// to answer that, for who may.
+func (s *State) judgeRetry(e *Retried) error {
 	if s.Ended {
 		return s.refuseEnded("be retried")
 	}
-	if s.Stuck == nil && !s.backingOff() {
-		return agent.Refuse(agent.RefusedConflict, "run %s is %s, and only a stuck run, or one that waits for its next attempt, can be retried", s.Run, s.Status())
+	if s.Stuck != nil || s.backingOff() {
+		return nil
 	}
-	return nil
+	var refusal error
+	for _, o := range s.retriable() {
+		err := mayAct(o.Ask, e.By)
+		if err == nil {
+			return judgeWords(e.By, e.Note)
+		}
+		if refusal == nil {
+			refusal = err
+		}
+	}
+	if refusal != nil {
+		return refusal
+	}
+	if ask := s.repair(); ask != nil {
+		return agent.Refuse(agent.RefusedConflict, "run %s is stuck, and to try again is not among the choices; answer ask %s with one of %q", s.Run, ask.ID, ask.Choices)
+	}
+	return agent.Refuse(agent.RefusedConflict, "run %s is %s, and only a stuck run, or one that waits for its next attempt, can be retried", s.Run, s.Status())
+}
+
+func (s *State) judgeRedefined(e *Redefined) error {
+	if err := s.refuseEnded("be redefined"); err != nil {
+		return err
+	}
+	if s.Definition == "" {
+		return agent.Refuse(agent.RefusedConflict, "run %s goes by no definition, so there is none to be replaced: the planner of agent %s has none, or has yet to begin", s.Run, s.Agent)
+	}
+	if e.Definition == "" {
+		return agent.Refuse(agent.RefusedInvalid, "the new definition of run %s is not named", s.Run)
+	}
+	for k, v := range e.Keys {
+		if !json.Valid(v) || !utf8.ValidString(k) {
+			return agent.Refuse(agent.RefusedInvalid, "what the saved key %q is to be is not JSON: %s", cut(k, 80), cut(string(v), 80))
+		}
+	}
+	return judgeWords(e.By, e.Note)
 }
 
 func (s *State) backingOff() bool {
@@ -102,7 +148,7 @@ func (s *State) judgeMessage(e *Messaged) error {
 	if err := JudgeText(&e.Message); err != nil {
 		return err
 	}
-	if s.Terms.OnMessage == agent.Reject && (s.Turn.Open || s.wrote() && s.wantsPlan()) {
+	if s.Terms.OnMessage == agent.Reject && (s.Turn.Open || s.wantsPlan()) {
 		return agent.Refuse(agent.RefusedConflict, "run %s is %s, and its agent takes no message in the middle of a turn; write again when the turn is over", s.Run, s.Status())
 	}
 	return nil
@@ -164,10 +210,13 @@ func (s *State) judgeSignal(e *Signaled) error {
 	if e.Name == "" {
 		return agent.Refuse(agent.RefusedInvalid, "a signal needs a name")
 	}
+	if e.Name == agent.AnySignal {
+		return agent.Refuse(agent.RefusedInvalid, "%q stands for any signal where one is awaited, and is the name of none; give the signal a name", e.Name)
+	}
 	if len(e.Data) > 0 && !json.Valid(e.Data) {
 		return agent.Refuse(agent.RefusedInvalid, "the data of signal %q is not JSON", e.Name)
 	}
-	awaited := slices.ContainsFunc(s.Open, func(o *Open) bool { return o.Phase == Awaiting && o.Action.Name == e.Name })
+	awaited := s.awaits(e.Name) != nil
 	kept := len(e.Data)
 	for _, k := range s.Signals {
 		kept += len(k.Data)
@@ -179,16 +228,18 @@ func (s *State) judgeSignal(e *Signaled) error {
 }
 
 func (s *State) judgeAnswer(e *Answered, valid Validate) (bool, error) {
-	var ask *agent.Ask
-	for _, a := range s.Asks() {
-		if a.ID == e.Ask {
-			ask = a
-		}
-	}
-	if ask == nil {
+	held := s.openedAsk(e.Ask)
+	if held == nil {
 		return false, s.refuseClosed(e)
 	}
+	ask := *held
+	if err := mayAct(ask, e.Answer.By); err != nil {
+		return false, err
+	}
 	if err := tooLarge("answer", len(e.Answer.Value)+len(e.Answer.Note)); err != nil {
+		return false, err
+	}
+	if err := judgeWords(e.Answer.By, e.Answer.Note); err != nil {
 		return false, err
 	}
 	if a := &e.Answer; a.Digest != "" && ask.Digest != "" && a.Digest != ask.Digest {
@@ -201,6 +252,100 @@ func (s *State) judgeAnswer(e *Answered, valid Validate) (bool, error) {
 		return false, err
 	}
 	return true, nil
+}
+
+// mayAct says why somebody may not answer an open ask, or have a say in who does;
+// nil if they may.
+func mayAct(ask *agent.Ask, by agent.User) error {
+	switch {
+	case !ask.May(by):
+		return agent.Refuse(agent.RefusedForbidden, "ask %s is %s", ask.ID, meantFor(ask, by))
+	case ask.Claimed.ID != "" && ask.Claimed.ID != by.ID:
+		return agent.Refuse(agent.RefusedConflict, "ask %s is claimed by %s; it can be answered by others when it was released", ask.ID, ask.Claimed.ID)
+	}
+	return nil
+}
+
+// judgeWords refuses what is not text: the log would give it back as something else,
+// by which nobody knows the same person, or the same words, again.
+func judgeWords(by agent.User, note string) error {
+	for _, words := range append([]string{by.ID, by.Name, note}, by.Groups...) {
+		if !utf8.ValidString(words) {
+			return agent.Refuse(agent.RefusedInvalid, "%q is not UTF-8 text; send text", cut(words, 80))
+		}
+	}
+	return nil
+}
+
+// meantFor says for whom an ask is that is not for by.
+func meantFor(ask *agent.Ask, by agent.User) string {
+	if by.ID == "" && len(by.Groups) == 0 {
+		return "not for everybody; say who you are"
+	}
+	if by.ID == "" || by.Among(ask.Not) {
+		return "not for " + who(by) + ", who may not decide it"
+	}
+	return fmt.Sprintf("for %s, and not for %s", strings.Join(ask.For, ", "), who(by))
+}
+
+func who(u agent.User) string {
+	if u.ID == "" {
+		return "somebody without an id"
+	}
+	return cut(u.ID, 80)
+}
+
+func (s *State) judgeAssigned(e *Assigned) (bool, error) {
+	held := s.openedAsk(e.Ask)
+	if held == nil {
+		return false, s.refuseClosed(&Answered{Ask: e.Ask, Answer: agent.Answer{By: e.By}})
+	}
+	ask := *held
+	if e.How == Release && ask.May(e.By) { // also that of somebody else, who has left it lying
+		return ask.Claimed.ID != "", judgeWords(e.By, e.Note)
+	}
+	if err := mayAct(ask, e.By); err != nil {
+		return false, err
+	}
+	if err := judgeWords(e.By, e.Note); err != nil {
+		return false, err
+	}
+	switch e.How {
+	case Claim:
+		if e.By.ID == "" {
+			return false, agent.Refuse(agent.RefusedInvalid, "ask %s is claimed by somebody, and who that is was not said", ask.ID)
+		}
+		return ask.Claimed.ID == "", nil
+	case Delegate:
+		return s.judgeDelegated(ask, e)
+	}
+	return false, agent.Refuse(agent.RefusedInvalid, "an ask can be claimed, released and delegated, and %q came", cut(string(e.How), 40))
+}
+
+func (s *State) judgeDelegated(ask *agent.Ask, e *Assigned) (bool, error) {
+	if len(e.To) == 0 {
+		return false, agent.Refuse(agent.RefusedInvalid, "say to whom ask %s is delegated: ids of users, or groups as group:name", ask.ID)
+	}
+	if bad := badPeople(e.To); bad != "" {
+		return false, agent.Refuse(agent.RefusedInvalid, "ask %s cannot be delegated: %s", ask.ID, bad)
+	}
+	to := s.resolved(e.To)
+	if i := slices.IndexFunc(to, func(p string) bool { return p == "" || slices.Contains(ask.Not, p) }); i >= 0 {
+		return false, agent.Refuse(agent.RefusedInvalid, "ask %s cannot be delegated to %s, who may not decide it", ask.ID, e.To[i])
+	}
+	same := ask.Delegated.ID == e.By.ID && slices.Equal(ask.For, s.delegatedTo(e)) && ask.Claimed.ID == ""
+	return !same, nil
+}
+
+// judgeReport reports whether what a delegate says is new.
+func (s *State) judgeReport(e *Reported) bool {
+	if s.Ended {
+		return false
+	}
+	if o := s.Action(e.Action); o != nil && o.Phase == Afield && o.Child == e.Run {
+		return e.N > o.Heard
+	}
+	return slices.ContainsFunc(s.Left, func(l Left) bool { return l.Action == e.Action && l.Run == e.Run && e.N > l.Heard })
 }
 
 // refuseClosed says why an ask that is not open takes no answer; nil if the
@@ -240,11 +385,34 @@ func judgeChoice(ask *agent.Ask, a *agent.Answer) error {
 	if !slices.Contains(ask.Choices, a.Choice) {
 		return agent.Refuse(agent.RefusedInvalid, "ask %s takes one of %q, and %q came", ask.ID, ask.Choices, cut(a.Choice, 80))
 	}
+	if beside := besideChoice(ask, a.Choice); beside != "" && saysSomething(a.Value) {
+		return agent.Refuse(agent.RefusedInvalid, "the answer %q takes no value, and %s came; %s", a.Choice, cut(string(a.Value), 80), beside)
+	}
 	if (a.Choice == agent.Edit || a.Choice == agent.Instead) && ask.Kind == agent.AskApproval && len(a.Value) == 0 {
 		return agent.Refuse(agent.RefusedInvalid, "the answer %q needs a value: %s", a.Choice, map[string]string{
 			agent.Edit: "the arguments to use", agent.Instead: "the result to give"}[a.Choice])
 	}
 	return nil
+}
+
+// besideChoice says what to answer instead of a choice with a value of which nothing
+// would come, such as the arguments of a call that is made with others; "" if the choice
+// takes one.
+func besideChoice(ask *agent.Ask, choice string) string {
+	switch {
+	case ask.Kind == agent.AskApproval && choice != agent.Edit && choice != agent.Instead:
+		return fmt.Sprintf("other arguments are given with %q, and a result with %q", agent.Edit, agent.Instead)
+	case ask.Kind == agent.AskOutcome && choice != agent.Happened:
+		return fmt.Sprintf("a result is given with %q; the call has the arguments that it was begun with", agent.Happened)
+	case ask.Kind == agent.AskLimit:
+		return "leave it out"
+	}
+	return ""
+}
+
+// saysSomething reports whether there is a value: a null is none.
+func saysSomething(v json.RawMessage) bool {
+	return len(v) > 0 && string(bytes.TrimSpace(v)) != "null"
 }
 
 func judgeValue(ask *agent.Ask, a *agent.Answer, valid Validate) error {
@@ -256,13 +424,13 @@ func judgeValue(ask *agent.Ask, a *agent.Answer, valid Validate) error {
 	}
 	schema := ask.Schema
 	switch {
-	case ask.Kind == agent.AskApproval && a.Choice == agent.Instead:
+	case ask.Kind == agent.AskApproval && a.Choice == agent.Instead, ask.Kind == agent.AskOutcome:
 		schema = ask.Output
 	case ask.Kind == agent.AskApproval && a.Choice == agent.Edit:
 		if !isObject(a.Value) {
 			return agent.Refuse(agent.RefusedInvalid, "edited arguments are a JSON object, and %s came", cut(string(a.Value), 80))
 		}
-	case ask.Kind == agent.AskApproval:
+	case ask.Kind == agent.AskApproval: // a null
 		schema = nil
 	}
 	if valid == nil {
@@ -327,14 +495,30 @@ func inputKey(e Event) string {
 		return e.Key
 	case *Retried:
 		return e.Key
+	case *Redefined:
+		return e.Key
 	}
 	return ""
 }
 
+// asRead returns an event as the log gives it back, where bytes that are no UTF-8 text
+// are others, for one; and one that has no stored form as it is.
+func asRead(e Event) Event {
+	if _, read, err := Store(e); err == nil {
+		return read
+	}
+	return e
+}
+
 // keyOf returns what an idempotency key stands for: the kind of input and a
-// hash of its content. JSON in it counts as Marshal spells it, which is the same
-// before it is stored and after. Who repeats a message does so in another span.
+// hash of its content, as the log gives it back. Who repeats a message does so in
+// another span, and who repeats a definition may find the saved keys changed.
 func keyOf(e Event) string {
+	if d, ok := e.(*Redefined); ok && d.Keys != nil {
+		bare := *d
+		bare.Keys = nil
+		e = &bare
+	}
 	if m, ok := e.(*Messaged); ok && m.Trace != "" {
 		untraced := *m
 		untraced.Trace = ""

@@ -19,6 +19,20 @@ type ledger struct {
 	said   map[string]string // idempotency keys and the inputs that came with them
 	wrote  []*run.Record     // the user's messages
 	words  map[string]string // the content of each message that a planner was shown, by id
+
+	terms map[agent.ActionID]*agent.Ask // of asks, as their moves have them
+	refs  map[agent.ActionID]string     // the planners' own names
+	post  post                          // signals, and what waits for them
+
+	began string                    // the agent with which the run began
+	by    map[agent.ActionID]string // whose planner asked for it
+	kin   map[agent.ActionID]*kin
+	tasks []*kin      // the same, in order
+	usage agent.Usage // of the run's own moves, and of each delegate once
+
+	sees   agent.Sees      // of the last agent to which the run was handed off
+	hidden map[string]bool // messages of which it is not shown as they were
+	kept   map[string]bool // those before that it is shown
 }
 
 // attempt is one attempt of one action.
@@ -33,13 +47,16 @@ type askFate struct {
 	how string // "", answered, expired, withdrawn
 	by  string
 	got agent.Answer
+
+	people people // whom it is for
 }
 
 func newLedger() *ledger {
 	return &ledger{
 		opened: map[agent.ActionID]int{}, closed: map[agent.ActionID]int{},
 		begun: map[attempt]int{}, why: map[attempt]string{}, asks: map[agent.AskID]*askFate{},
-		said: map[string]string{}, words: map[string]string{},
+		said: map[string]string{}, words: map[string]string{}, terms: map[agent.ActionID]*agent.Ask{}, refs: map[agent.ActionID]string{},
+		by: map[agent.ActionID]string{}, kin: map[agent.ActionID]*kin{},
 	}
 }
 
@@ -50,15 +67,25 @@ func (l *ledger) enter(w *world, sh *shelf, was *glance, r *run.Record) {
 	}
 	l.enterActions(sh.truth, was, r)
 	l.countDoubts(w, sh.truth, was, r)
+	l.enterPeople(w, sh.truth, r)
 	l.enterAsks(sh.truth, was, r)
+	l.enterFamily(w, sh, was, r)
 	if s := sh.truth; s.Stuck != nil && was.status != agent.StatusStuck {
 		w.count.Stuck++
+	} else if s.Status() == agent.StatusStuck && was.status != agent.StatusStuck {
+		w.count.Repairs++
 	}
 	switch e := r.Event.(type) {
 	case *run.Messaged:
 		l.wrote = append(l.wrote, r)
 	case *run.TurnBegan:
 		w.count.Turns++
+	case *run.Retried:
+		for _, a := range was.asks {
+			if retries(was, a, e) {
+				w.count.RepairsRetried++
+			}
+		}
 	case *run.Limited:
 		w.count.LimitsReached++
 	case *run.Moved:
@@ -77,7 +104,7 @@ func (l *ledger) enter(w *world, sh *shelf, was *glance, r *run.Record) {
 		}
 	}
 	if key := keyOf(r.Event); key != "" {
-		l.said[key] = contentOf(r.Event)
+		l.said[key] = contentOf(keyed(r.Event))
 	}
 }
 
@@ -119,7 +146,7 @@ func (l *ledger) countDoubts(w *world, s *run.State, was *glance, r *run.Record)
 		}
 	}
 	for _, n := range s.News {
-		if n.Seq == r.Seq && n.Kind == "note" {
+		if _, told := r.Event.(*run.Reported); n.Seq == r.Seq && n.Kind == "note" && !told {
 			w.count.LateTruths++
 		}
 	}
@@ -140,7 +167,7 @@ func (l *ledger) enterAsks(s *run.State, was *glance, r *run.Record) {
 	for _, a := range s.Asks() {
 		now[a.ID] = true
 		if f := l.asks[a.ID]; f == nil {
-			l.asks[a.ID] = &askFate{ask: *a}
+			l.asks[a.ID] = l.opensAsk(s, a)
 		} else {
 			f.ask = *a
 		}
@@ -160,6 +187,10 @@ func (l *ledger) enterAsks(s *run.State, was *glance, r *run.Record) {
 			if e.Ask == a.ID {
 				f.how = "expired"
 			}
+		case *run.Retried:
+			if retries(was, a, e) {
+				f.how, f.by, f.got = "answered", e.By.ID, agent.Answer{Choice: agent.RetryIt, Note: e.Note}
+			}
 		}
 	}
 }
@@ -174,8 +205,21 @@ func keyOf(e run.Event) string {
 		return e.Key
 	case *run.Retried:
 		return e.Key
+	case *run.Redefined:
+		return e.Key
 	}
 	return ""
+}
+
+// keyed is an event as its idempotency key knows it: another time a definition may
+// find the saved keys changed.
+func keyed(e run.Event) run.Event {
+	if d, ok := e.(*run.Redefined); ok {
+		bare := *d
+		bare.Keys = nil
+		return &bare
+	}
+	return e
 }
 
 // contentOf spells an event out.

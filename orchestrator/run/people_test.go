@@ -14,6 +14,9 @@ import (
 var (
 	ann = agent.User{ID: "ann", Name: "Ann"}
 	bob = agent.User{ID: "bob", Groups: []string{"finance"}}
+	cid = agent.User{ID: "cid", Groups: []string{"support", "sales"}}
+
+	everybody = []agent.User{ann, bob, cid, {}}
 )
 
 // lookItUp stands for a tool's way to look a call up; the simulated workers ask
@@ -43,6 +46,9 @@ func validate(schema, value json.RawMessage) error {
 // input has somebody do something to a run from outside.
 func (w *world) input() {
 	sh := pick(w.dice, w.shelves...)
+	if sh.truth.Mailbox != nil && w.dice.percent(80) {
+		sh = pick(w.dice, w.roots...)
+	}
 	var e run.Event
 	write, signal := 6, 2
 	if sh.truth.Status() == agent.StatusIdle {
@@ -51,7 +57,15 @@ func (w *world) input() {
 	if slices.ContainsFunc(sh.truth.Open, func(o *run.Open) bool { return o.Phase == run.Awaiting }) {
 		signal = 30
 	}
-	switch w.dice.weighted(write, 50, signal, 1, 8, 1) {
+	assign := 1
+	if len(sh.truth.Asks()) > 0 {
+		assign = 25
+	}
+	redefine := 1
+	if sh.truth.Definition != "" {
+		redefine = 5
+	}
+	switch w.dice.weighted(write, 50, signal, 1, 8, 1, assign, redefine) {
 	case 0:
 		e = w.message(sh)
 	case 1:
@@ -61,13 +75,17 @@ func (w *world) input() {
 	case 3:
 		e = &run.Cancelled{By: ann, Reason: "not needed any more", Key: w.key("x")}
 	case 4:
-		if sh.truth.Stuck == nil && w.dice.percent(80) {
+		if sh.truth.Status() != agent.StatusStuck && w.dice.percent(80) {
 			return
 		}
-		e = &run.Retried{By: bob, Note: "try again", Key: w.key("t")}
+		e = &run.Retried{By: pick(w.dice, bob, bob, ann, cid, agent.User{}), Note: pick(w.dice, "", "try again"), Key: w.key("t")}
 	case 5:
 		w.quarantine(sh)
 		return
+	case 6:
+		e = w.assignment(sh)
+	case 7:
+		e = w.redefinition()
 	}
 	if e != nil {
 		w.give(sh, e)
@@ -83,13 +101,20 @@ func (w *world) key(kind string) string {
 }
 
 func (w *world) signal() run.Event {
-	e := &run.Signaled{Name: pick(w.dice, "paid", "sent"), Data: pick(w.dice, json.RawMessage(`{"sum": 3}`), nil), By: bob, Key: w.key("s")}
+	e := &run.Signaled{Name: pick(w.dice, "paid", "sent", "lost"), Data: pick(w.dice, json.RawMessage(`{"sum": 3}`), nil), By: bob, Key: w.key("s")}
 	switch w.dice.upTo(20) {
 	case 0:
-		e.Name = ""
+		e.Name = pick(w.dice, "", agent.AnySignal)
 	case 1:
 		e.Data = json.RawMessage(`{`)
 	}
+	return e
+}
+
+// redefinition has a run go by another definition, with changes to its saved keys.
+func (w *world) redefinition() run.Event {
+	e := &run.Redefined{Definition: pick(w.dice, "another", "a third", "the one of desk", ""), By: bob, Key: w.key("d")}
+	e.Keys = pick(w.dice, nil, map[string]json.RawMessage{"a": json.RawMessage(`{"at": 2}`), "b": json.RawMessage(`null`)}, map[string]json.RawMessage{"c": json.RawMessage(`{`)})
 	return e
 }
 
@@ -115,7 +140,11 @@ func (w *world) answer(sh *shelf) run.Event {
 		return w.staleAnswer(sh)
 	}
 	ask := pick(d, asks...)
-	a := agent.Answer{By: pick(d, ann, bob), Note: pick(d, "", "goodwill")}
+	by := pick(d, everybody...)
+	if may, ok := w.whoMay(sh, ask); ok && d.percent(60) {
+		by = may
+	}
+	a := agent.Answer{By: by, Note: pick(d, "", "goodwill")}
 	if len(ask.Choices) > 0 {
 		a.Choice = pick(d, append([]string{"perhaps"}, append(ask.Choices, ask.Choices...)...)...)
 	}
@@ -125,6 +154,35 @@ func (w *world) answer(sh *shelf) run.Event {
 		w.lookFor(sh, ask, &a)
 	}
 	return &run.Answered{Ask: ask.ID, Answer: a}
+}
+
+// assignment claims an ask of the run, releases it, or has others answer it, with the
+// right to do so or without.
+func (w *world) assignment(sh *shelf) run.Event {
+	d := w.dice
+	e := &run.Assigned{Ask: agent.AskID(fmt.Sprintf("%s.r0.0", sh.id)), By: pick(d, everybody...)}
+	if asks := sh.truth.Asks(); len(asks) > 0 {
+		e.Ask = pick(d, asks...).ID
+	}
+	if d.percent(5) && len(sh.given) > 0 {
+		e.Ask = pick(d, sh.given...).Ask
+	}
+	e.How = pick(d, run.Claim, run.Claim, run.Claim, run.Release, run.Release, run.Delegate, run.Delegate, "seize")
+	if e.How == run.Delegate {
+		e.To = pick(d, []string{"cid"}, []string{"group:finance", "ann"}, []string{agent.TheUser}, []string{"bob"}, nil, []string{"group:"}, []string{"group:sales"})
+	}
+	return e
+}
+
+// whoMay returns somebody who may answer an ask now.
+func (w *world) whoMay(sh *shelf, ask *agent.Ask) (by agent.User, ok bool) {
+	p := &sh.ledger.asks[ask.ID].people
+	for _, u := range []agent.User{bob, ann, cid} {
+		if p.let(u) && (p.claimed == "" || p.claimed == u.ID) {
+			return u, true
+		}
+	}
+	return agent.User{}, false
 }
 
 // lookFor has the person look up what became of a call and answer honestly.
@@ -154,32 +212,35 @@ func (w *world) staleAnswer(sh *shelf) run.Event {
 	return pick(w.dice, sh.given...)
 }
 
-// give appends an input as the API does: what is overdue first, then judged.
+// give appends an input as the API does.
 func (w *world) give(sh *shelf, e run.Event) {
 	id := w.newRecordID()
-	for {
-		j := w.readAsClient(sh)
-		j.addOverdue("")
-		expected := expect(sh, j, e)
-		ok, err := j.state.Judge(e, validate)
-		w.compare(sh, e, expected, ok, err)
-		before := ""
-		if ok {
-			before = essence(w, j.state)
-			j.add(id, e)
-			if essence(w, j.state) == before {
-				w.broken(sh, "an input was accepted and has no effect: %s", describe(e))
-			}
-		}
-		w.noteInput(sh, e, ok, err)
-		if j.commit("") == nil {
-			sh.reader = j
-			return
-		}
-		if sh.known[id] {
-			return
+	for done := false; !done; {
+		done, _ = w.try(sh, id, e)
+	}
+}
+
+// try appends an input once: what is overdue first, then judged. It is done if it
+// is known what became of it.
+func (w *world) try(sh *shelf, id agent.RecordID, e run.Event) (done bool, refusal error) {
+	j := w.readAsClient(sh)
+	j.addOverdue("")
+	expected := expect(sh, j, e)
+	ok, err := j.state.Judge(e, validate)
+	w.compare(sh, e, expected, ok, err)
+	if ok {
+		before := essence(w, j.state)
+		j.add(id, e)
+		if essence(w, j.state) == before {
+			w.broken(sh, "an input was accepted and has no effect: %s", describe(e))
 		}
 	}
+	w.noteInput(sh, e, ok, err)
+	if j.commit("") == nil {
+		sh.reader = j
+		return true, err
+	}
+	return sh.known[id], nil
 }
 
 func (w *world) noteInput(sh *shelf, e run.Event, ok bool, err error) {
@@ -198,6 +259,9 @@ func (w *world) noteInput(sh *shelf, e run.Event, ok bool, err error) {
 	case err != nil:
 		w.count.OtherInputsRefused++
 	}
+	if refused, ok := err.(*agent.Refusal); ok && refused.Kind == agent.RefusedForbidden {
+		w.count.Forbidden++
+	}
 	if _, wrote := e.(*run.Messaged); wrote && ok && sh.truth.Turn.Open && sh.truth.Terms.OnMessage == agent.Interrupt {
 		w.count.Interrupts++
 	}
@@ -210,7 +274,7 @@ func (w *world) quarantine(sh *shelf) {
 	}
 	j := w.read(sh, false)
 	j.addOverdue("")
-	if j.state.Ended || j.state.Stuck != nil {
+	if s := j.state; s.Ended || s.Stuck != nil && s.Stuck.Quarantine {
 		return
 	}
 	j.add("", &run.Stuck{Reason: "5 workers in a row were lost while they drove this run", Quarantine: true})

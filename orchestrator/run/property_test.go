@@ -25,9 +25,7 @@ func schedule(t *testing.T, checks ...*check) {
 				w.step(seed)
 			}
 		}
-		for i := range w.shelves {
-			w.retire(i)
-		}
+		w.retireAll()
 	})
 }
 
@@ -43,6 +41,9 @@ func TestEachCallHasOneResult(t *testing.T) { schedule(t, resultCheck) }
 // 4. Ids derive from records, and nothing is executed that is not durable.
 func TestIdsDeriveFromRecords(t *testing.T) { schedule(t, idCheck, onceCheck) }
 
+// 4b. An ask is open while its action waits for it, and each one's end is known.
+func TestAsksAreOpenWhileTheyAreWaitedFor(t *testing.T) { schedule(t, askCheck) }
+
 // 5. Terminal states absorb.
 func TestEndedRunsAbsorb(t *testing.T) { schedule(t, endedCheck) }
 
@@ -55,3 +56,19 @@ func TestDeadlinesAreDecidedByTheLog(t *testing.T) { schedule(t, deadlineCheck) 
 
 // 8. What an event costs does not depend on the length of the run.
 func TestEventsCostWhatTheyAdd(t *testing.T) { schedule(t, sizeCheck) }
+
+// 9. Runs that belong together know of each other, whatever becomes of what one
+// tells the other.
+func TestTreesOfRuns(t *testing.T) { schedule(t, familyCheck) }
+
+// 10. Only those answer an ask whom it is for.
+func TestAsksAreForWhomTheyAreFor(t *testing.T) { schedule(t, peopleCheck) }
+
+// 11. A planner is told how what it asked for ended.
+func TestEndsAreTold(t *testing.T) { schedule(t, closedCheck, signalCheck) }
+
+// 12. A run goes by the definition under which its agent began.
+func TestRunsGoByTheirDefinition(t *testing.T) { schedule(t, definitionCheck) }
+
+// 13. Each signal with a key is taken by one wait at most, and none is lost.
+func TestPostedSignalsAreTakenOnce(t *testing.T) { schedule(t, postCheck) }

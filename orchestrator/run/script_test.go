@@ -1,6 +1,7 @@
 package run_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -9,30 +10,45 @@ import (
 	"time"
 
 	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/internal/wellformed"
 	"github.com/fermata-run/fermata/orchestrator/run"
 )
 
 // A script drives one run by commands. Every command first appends what is
 // overdue, as whoever appends does.
 //
-//	start [bare]              a new run
+//	start [bare] [child] [by=ann] [deadline=1h]             a new run; a child is a delegate of another one
+//	start mailbox NAME KEY                                  a mailbox
 //	say "text" [key=k] [by=ann]
 //	signal name [{data}] [key=k]
+//	post [{data}] [id=a] [keep=1h]                          to the mailbox
+//	subscribed RUN n=5 [waits=x,y]                          a run tells the mailbox who waits
+//	mailed CALL {data} signal=m1                            a mailbox gives the run a signal
 //	answer CALL choice [value={…}] [note="…"] [by=ann]      CALL is a call's id, or limit
 //	cancel "reason"
-//	retry
-//	begin [instructions="…"] [steps=2] [time=1m] [run-steps=2] [end-turn] [interrupt] [reject] [close-after=1h]
+//	retry [by=ann] [note="…"]
+//	redefine name [keys={…}] [by=ann] [key=k]
+//	claim CALL by=ann         of an ask
+//	release CALL by=ann
+//	delegate CALL by=ann to=bob,group:x
+//	begin [instructions="…"] [definition=name] [steps=2] [tokens=9] [time=1m] [run-steps=2] [end-turn] [interrupt] [reject] [close-after=1h] [sees=words] [handoffs=1] [operators=…]
 //	move ["words"] [basis=N] [each] [finish] [fail="…"]     and its actions, one a line:
 //	    call name [{args}] [idempotent] [readonly] [approve] [lookup] [attempts=2] [timeout=1m]
-//	    ask "prompt" [choices=a,b] [within=1h] [default=a]
-//	    wait [name] [within=1h]
+//	    ask "prompt" [choices=a,b [repair]] [within=1h] [default=a] [for=ann,group:x] [not=@user] [escalate=bob/1h,group:x] [remind=10m]
+//	    delegate name [{args}] [within=1h] [due=1h] [outlives]
+//	    handoff name
+//	    wait [name, or *] [key=k] [within=1h] [due=1h]              due is counted from the epoch on
 //	    withdraw CALL
 //	    refused name "why"
+//	  each action may have ref=…, the planner's own name of it
 //	plan-failed "error" [transient] [wait=5s]
 //	began CALL [for=1m]
 //	returned CALL {content} [attempt=1]
 //	failed CALL "error" [not-done] [again] [wait=5s] [attempt=1]
 //	looked-up CALL {content}, or not-done, or "error" wait=5s
+//	reported CALL [status] ["reason"] [content={…}] [n=5] [tokens=30] [expired]   what a delegate says of itself
+//	delivered CALL ["error" [wait=5s]] [n=5]                what became of the letter to a delegate, the parent, NAME/KEY
+//	delivered RUN [back=x,y]                                the same, of a letter of the mailbox
 //	tick 5s                   time passes
 //	worker name               another worker claims the run
 //	quarantine "reason"
@@ -46,13 +62,14 @@ type script struct {
 	worker string
 	calls  int
 	names  map[agent.ActionID]string
+	runs   map[agent.RunID]string // the call of each delegate
 	asks   map[string]agent.AskID // the last ask of each call
 }
 
 func newScript(t *testing.T) *script {
 	return &script{
 		t: t, state: run.New("run"), shadow: run.New("run"), now: epoch, worker: "w1",
-		names: map[agent.ActionID]string{}, asks: map[string]agent.AskID{},
+		names: map[agent.ActionID]string{}, asks: map[string]agent.AskID{}, runs: map[agent.RunID]string{"parent": "parent"},
 	}
 }
 
@@ -75,7 +92,7 @@ func (s *script) step(command string) string {
 	case "worker":
 		s.worker = c.arg(0)
 		s.overdue(s.worker)
-	case "say", "signal", "answer", "cancel", "retry":
+	case "say", "signal", "answer", "cancel", "retry", "redefine", "claim", "release", "delegate", "reported", "post", "subscribed", "mailed":
 		said = s.input(c)
 	default:
 		s.add(s.event(c, lines[1:]))
@@ -104,7 +121,14 @@ func (s *script) add(e run.Event) {
 	s.state.Apply(r)
 	s.shadow.Apply(r)
 	s.restore()
+	if err := wellformed.Check(s.state.View(s.now).Messages); err != nil {
+		s.t.Errorf("after record %d, what a planner would be shown is not well-formed: %v", n, err)
+	}
+	s.noteLetters()
 	for _, o := range s.state.Open {
+		if o.Child != "" {
+			s.runs[o.Child] = s.nameOf(o.ID)
+		}
 		if o.Ask != nil {
 			s.asks[s.nameOf(o.ID)] = o.Ask.ID
 		}
@@ -128,7 +152,7 @@ func (s *script) restore() {
 
 // input judges an input and appends it if it may be.
 func (s *script) input(c *command) string {
-	by := agent.User{ID: c.option("by")}
+	by := s.user(c.option("by"))
 	var e run.Event
 	switch c.verb {
 	case "say":
@@ -144,7 +168,21 @@ func (s *script) input(c *command) string {
 	case "cancel":
 		e = &run.Cancelled{Reason: c.arg(0)}
 	case "retry":
-		e = &run.Retried{}
+		e = &run.Retried{By: by, Note: c.option("note")}
+	case "redefine":
+		r := &run.Redefined{Definition: c.arg(0), By: by, Key: c.option("key")}
+		if keys := c.option("keys"); keys != "" {
+			if err := json.Unmarshal([]byte(keys), &r.Keys); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+		e = r
+	case "claim", "release", "delegate":
+		e = &run.Assigned{Ask: s.asks[c.arg(0)], How: run.Assignment(c.verb), By: by, To: list(c.option("to"))}
+	case "reported":
+		e = s.reported(c)
+	case "post", "subscribed", "mailed":
+		e = s.mailInput(c)
 	}
 	ok, err := s.state.Judge(e, validate)
 	var refusal *agent.Refusal
@@ -162,13 +200,25 @@ func (s *script) input(c *command) string {
 func (s *script) event(c *command, more []string) run.Event {
 	switch c.verb {
 	case "start":
-		return &run.Started{Agent: "desk", Bare: c.has("bare")}
+		if c.arg(0) == "mailbox" {
+			return &run.Started{Agent: run.MailboxAgent, Mailbox: &run.Address{Name: c.arg(1), Key: c.arg(2)}}
+		}
+		e := &run.Started{Agent: "desk", Bare: c.has("bare"), User: s.user(c.option("by"))}
+		if d := s.duration(c.option("deadline")); d > 0 {
+			e.Deadline = s.now.Add(d)
+		}
+		if c.has("child") {
+			e.Parent = &run.Parent{Run: "parent", Action: "p3.0", Path: []agent.Place{{Run: "parent", Agent: "boss"}}}
+		}
+		return e
 	case "begin":
 		return s.begin(c)
 	case "move":
 		return s.move(c, more)
 	case "plan-failed":
 		return &run.PlanFailed{Slot: s.state.Plan.Slot, Attempt: s.state.Plan.Attempt + 1, Error: c.arg(0), Transient: c.has("transient"), Wait: s.duration(c.option("wait"))}
+	case "delivered":
+		return s.delivered(c)
 	case "quarantine":
 		return &run.Stuck{Reason: c.arg(0), Quarantine: true}
 	}
@@ -195,8 +245,9 @@ func (s *script) event(c *command, more []string) run.Event {
 
 func (s *script) begin(c *command) run.Event {
 	e := &run.TurnBegan{Slot: s.state.Plan.Slot, Terms: run.Terms{
-		TurnSteps: s.number(c.option("steps")), TurnTime: s.duration(c.option("time")), RunSteps: s.number(c.option("run-steps")),
-		CloseAfter: s.duration(c.option("close-after")),
+		TurnSteps: s.number(c.option("steps")), TurnTokens: s.number(c.option("tokens")), TurnTime: s.duration(c.option("time")), RunSteps: s.number(c.option("run-steps")),
+		CloseAfter: s.duration(c.option("close-after")), Handoffs: s.number(c.option("handoffs")), Sees: agent.Sees(c.option("sees")),
+		Operators: list(c.option("operators")),
 	}}
 	for word, set := range map[string]func(){
 		"end-turn":  func() { e.Terms.OnReached = agent.EndTurn },
@@ -210,6 +261,7 @@ func (s *script) begin(c *command) run.Event {
 	if text := c.option("instructions"); text != "" {
 		e.Instructions = &text
 	}
+	e.Definition = c.option("definition")
 	return e
 }
 
@@ -221,6 +273,54 @@ func (s *script) lookedUp(c *command, id agent.ActionID, attempt int) run.Event 
 		return &run.Unresolved{Action: id, Attempt: attempt, Try: o.Tries + 1, Error: c.arg(1), Wait: s.duration(c.option("wait"))}
 	}
 	return &run.Returned{Action: id, Attempt: attempt, Content: c.json(1), Lookup: true}
+}
+
+// reported is what a delegate says of itself, most often something newer than
+// before.
+func (s *script) reported(c *command) run.Event {
+	id := s.action(c.arg(0))
+	e := &run.Reported{Action: id, Run: run.ChildID("run", id), N: int64(s.number(c.option("n"))), Content: jsonOf(c.option("content"))}
+	if o := s.state.Action(id); o != nil && e.N == 0 {
+		e.N = o.Heard + 5
+	}
+	for _, l := range s.state.Left {
+		if l.Action == id && e.N == 0 {
+			e.N = l.Heard + 5
+		}
+	}
+	e.Status, e.Reason, e.Expired = agent.Status(c.arg(1)), c.arg(2), c.has("expired")
+	e.Usage.Input = s.number(c.option("tokens"))
+	return e
+}
+
+// delivered is what became of the letter to a delegate or to the parent.
+func (s *script) delivered(c *command) run.Event {
+	e := &run.Delivered{N: int64(s.number(c.option("n"))), Error: c.arg(1), Wait: s.duration(c.option("wait"))}
+	for id, call := range s.runs {
+		if call == c.arg(0) {
+			e.To = id
+		}
+	}
+	for _, w := range list(c.option("back")) {
+		e.Back = append(e.Back, agent.ActionID(w))
+	}
+	if l := s.state.LetterTo(e.To); l != nil && e.N == 0 {
+		e.N = l.N
+	}
+	return e
+}
+
+// user is somebody with an id and perhaps groups: ann, or ann/finance/sales.
+func (s *script) user(text string) agent.User {
+	parts := strings.Split(text, "/")
+	return agent.User{ID: parts[0], Groups: parts[1:]}
+}
+
+func list(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, ",")
 }
 
 // move makes an admitted move. Each action stands for a call in its message.
@@ -240,6 +340,7 @@ func (s *script) move(c *command, lines []string) run.Event {
 		s.calls++
 		a := s.moveAction(parseCommand(strings.TrimSpace(line)))
 		a.CallID = fmt.Sprintf("c%d", s.calls)
+		a.Ref = parseCommand(strings.TrimSpace(line)).option("ref")
 		s.names[agent.ActionID(fmt.Sprintf("r%d.%d", len(s.log)+1, i))] = a.CallID
 		call := &agent.Call{ID: a.CallID, Name: firstNonEmpty(a.Name, string(a.Kind)), Args: a.Args}
 		e.Message.Parts = append(e.Message.Parts, agent.Part{Call: call})
@@ -263,17 +364,28 @@ func (s *script) moveAction(c *command) run.Action {
 		}
 		if c.has("approve") {
 			a.Approval = "each call of this tool needs approval"
+			a.Ask = &agent.Ask{}
+			s.people(c, a.Ask)
 		}
+	case "delegate":
+		a.Kind, a.Name, a.Args, a.Within, a.Outlives = agent.ActDelegate, c.arg(0), c.json(1), s.duration(c.option("within")), c.has("outlives")
+		a.Due = s.due(c)
+	case "handoff":
+		a.Kind, a.Name, a.Args = agent.ActHandoff, c.arg(0), json.RawMessage(`{}`)
 	case "ask":
-		a.Kind, a.Ask = agent.ActAsk, &agent.Ask{Kind: agent.AskQuestion, Prompt: c.arg(0), Within: s.duration(c.option("within"))}
+		a.Kind, a.Ask = agent.ActAsk, &agent.Ask{Kind: agent.AskQuestion, Prompt: c.arg(0)}
+		s.people(c, a.Ask)
 		if choices := c.option("choices"); choices != "" {
 			a.Ask.Kind, a.Ask.Choices = agent.AskChoice, strings.Split(choices, ",")
+		}
+		if c.has("repair") {
+			a.Ask.Kind = agent.AskRepair
 		}
 		if d := c.option("default"); d != "" {
 			a.Ask.Default = &agent.Answer{Choice: d}
 		}
 	case "wait":
-		a.Kind, a.Name, a.Within = agent.ActWait, c.arg(0), s.duration(c.option("within"))
+		a.Kind, a.Name, a.Key, a.Within, a.Due = agent.ActWait, c.arg(0), c.option("key"), s.duration(c.option("within")), s.due(c)
 	case "withdraw":
 		a.Kind, a.Target = agent.ActCancel, s.action(c.arg(0))
 	case "refused":
@@ -282,6 +394,16 @@ func (s *script) moveAction(c *command) run.Action {
 		s.t.Fatalf("there is no action %q", c.verb)
 	}
 	return a
+}
+
+// people says for whom an ask is, and what follows if they do not answer.
+func (s *script) people(c *command, ask *agent.Ask) {
+	ask.For, ask.Not = list(c.option("for")), list(c.option("not"))
+	ask.Within, ask.Remind = s.duration(c.option("within")), s.duration(c.option("remind"))
+	for _, step := range list(c.option("escalate")) {
+		who, within, _ := strings.Cut(step, "/")
+		ask.Escalate = append(ask.Escalate, agent.Escalation{For: []string{who}, Within: s.duration(within)})
+	}
 }
 
 // action returns the action that a call stands for.
@@ -293,6 +415,14 @@ func (s *script) action(call string) agent.ActionID {
 	}
 	s.t.Fatalf("there is no call %q", call)
 	return ""
+}
+
+// due is a time that is given as one from the epoch on.
+func (s *script) due(c *command) time.Time {
+	if c.option("due") == "" {
+		return time.Time{}
+	}
+	return epoch.Add(s.duration(c.option("due")))
 }
 
 func (s *script) duration(text string) time.Duration {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -49,13 +50,14 @@ func (w *world) settle(seeds *dice) {
 		k.asleep = time.Time{}
 	}
 	for round := 0; ; round++ {
-		if round > 5_000 {
+		if round > 20_000 {
 			w.silent()
 		}
 		w.dice = &dice{seeds.roll()}
-		if w.workAll() || w.deliver() {
+		if w.workAll() || w.deliver() || w.land() {
 			continue
 		}
+		w.standsStill()
 		if round > 300 {
 			w.callOff()
 		}
@@ -68,9 +70,7 @@ func (w *world) settle(seeds *dice) {
 			}
 		}
 	}
-	for i := range w.shelves {
-		w.retire(i)
-	}
+	w.retireAll()
 }
 
 // workAll has every worker do what it can.
@@ -88,19 +88,27 @@ func (w *world) workAll() bool {
 // reply has a person answer an open ask, or retry a run that is stuck.
 func (w *world) reply() bool {
 	for _, sh := range w.shelves {
-		if sh.truth.Stuck != nil {
+		if sh.truth.Stuck != nil && !sh.truth.Ended {
 			w.give(sh, &run.Retried{By: bob})
 			return true
 		}
 		for _, ask := range sh.truth.Asks() {
-			a := agent.Answer{By: bob, Value: []byte(`"a"`)}
+			by, free := w.whoMay(sh, ask)
+			if !free {
+				continue
+			}
+			a := agent.Answer{By: by, Value: []byte(`"a"`)}
 			switch ask.Kind {
 			case agent.AskOutcome:
 				w.lookFor(sh, ask, &a)
 			case agent.AskApproval:
 				a.Choice, a.Value = agent.Deny, nil
+			case agent.AskRepair:
+				a.Choice, a.Value = ask.Choices[0], nil
 			case agent.AskChoice:
 				a.Choice = ask.Choices[0]
+			case agent.AskForm:
+				a.Value = []byte(`{"size":"a"}`)
 			case agent.AskLimit:
 				a.Choice, a.Value = agent.Stop, nil
 			}
@@ -112,16 +120,19 @@ func (w *world) reply() bool {
 }
 
 func (w *world) callOff() {
-	for _, sh := range w.shelves {
+	for _, sh := range slices.Clone(w.shelves) {
 		if sh.truth.Ending == nil {
 			w.give(sh, &run.Cancelled{By: ann, Reason: "the day is over"})
+		}
+		if m := sh.truth.Mailbox; m != nil && len(m.Waiting) > 0 { // of an old letter, to a mailbox that came after: a signal passes it by
+			_ = w.toMailbox(m.Address, &run.Posted{Keep: time.Minute})
 		}
 	}
 }
 
 func (w *world) allEnded() bool {
 	for _, sh := range w.shelves {
-		if !sh.truth.Ended {
+		if !sh.truth.Ended || len(sh.truth.Outbox) > 0 {
 			return false
 		}
 	}
@@ -131,8 +142,8 @@ func (w *world) allEnded() bool {
 // silent ends the test with a run that does not come to its end.
 func (w *world) silent() {
 	for _, sh := range w.shelves {
-		if !sh.truth.Ended {
-			w.broken(sh, "the run does not come to its end: open %v", sh.truth.View(w.now).Open)
+		if !sh.truth.Ended || len(sh.truth.Outbox) > 0 {
+			w.broken(sh, "the run does not come to its end: open %v, letters %+v", sh.truth.View(w.now).Open, sh.truth.Outbox)
 		}
 	}
 }
@@ -140,6 +151,10 @@ func (w *world) silent() {
 func (c *counts) add(d counts) {
 	sum, more := reflect.ValueOf(c).Elem(), reflect.ValueOf(d)
 	for i := range sum.NumField() {
+		if sum.Type().Field(i).Name == "DeepestRun" {
+			sum.Field(i).SetInt(max(sum.Field(i).Int(), more.Field(i).Int()))
+			continue
+		}
 		sum.Field(i).SetInt(sum.Field(i).Int() + more.Field(i).Int())
 	}
 }

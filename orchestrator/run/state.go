@@ -12,10 +12,14 @@ import (
 type State struct {
 	Run     agent.RunID       `json:"run"`
 	Agent   string            `json:"agent"`
+	First   string            `json:"first,omitempty"` // the agent with which it began, if it was handed off since
 	User    agent.User        `json:"user,omitzero"`
 	Meta    map[string]string `json:"meta,omitempty"`
 	Title   string            `json:"title,omitempty"` // the beginning of the first message
 	Created time.Time         `json:"created"`
+
+	Deadline time.Time `json:"deadline,omitzero"` // it ends then, whatever it does; zero has none
+	Parent   *Parent   `json:"parent,omitempty"`  // nil for a root
 
 	Seq  int64          `json:"seq"`  // of the last record folded
 	ID   agent.RecordID `json:"id"`   // of the last record folded
@@ -23,6 +27,7 @@ type State struct {
 
 	Terms        Terms                      `json:"terms"`
 	Instructions string                     `json:"instructions,omitempty"`
+	Definition   string                     `json:"definition,omitempty"` // the blob by which the agent's planner goes; "" if there is none, or no turn of the agent has begun
 	Turn         Turn                       `json:"turn"`
 	Spent        Spent                      `json:"spent"` // over the whole run
 	Plan         PlanState                  `json:"plan"`
@@ -31,6 +36,12 @@ type State struct {
 	Owed         []Owed                     `json:"owed,omitempty"` // calls of the last message whose results no planner was shown
 	Keys         map[string]json.RawMessage `json:"keys,omitempty"` // what the planner has saved
 	Signals      []Kept                     `json:"signals,omitempty"`
+	Outbox       []*Letter                  `json:"outbox,omitempty"`     // what other runs have yet to be told, one letter for each
+	Left         []Left                     `json:"left,omitempty"`       // delegates that were called off and have not ended yet
+	Told         Report                     `json:"told,omitzero"`        // what the parent was last told, or will be
+	Handed       bool                       `json:"handed,omitempty"`     // it was handed off, and the agent has not begun
+	Subscribed   []Subscription             `json:"subscribed,omitempty"` // the waits that mailboxes were told of, or will be
+	Mailbox      *Mailbox                   `json:"mailbox,omitempty"`    // of a run that is one
 	LimitAsk     *agent.Ask                 `json:"limit_ask,omitempty"`
 	Stuck        *Stuck                     `json:"stuck,omitempty"`
 	Ending       *End                       `json:"ending,omitempty"` // how the run ends once its last action has ended
@@ -41,8 +52,11 @@ type State struct {
 	Asked   map[agent.AskID]AskEnd `json:"asked,omitempty"`   // asks that are closed, and how
 	Decided []Decided              `json:"decided,omitempty"` // their late truth still matters
 
+	Took map[agent.ActionID]agent.RecordID `json:"took,omitempty"` // waits that a mailbox's signal has ended, with the mailbox's record of it
+
 	messages []*agent.Message
-	blind    bool // folded from a snapshot: the words before it are not known
+	shown    []*agent.Message // what the agent is shown of messages; nil: all
+	blind    bool             // folded from a snapshot: the words before it are not known
 }
 
 // Terms are an agent's rules as they were when a turn began.
@@ -56,6 +70,9 @@ type Terms struct {
 	OnReached  agent.OnReached `json:"on_reached,omitempty"`
 	OnMessage  agent.OnMessage `json:"on_message,omitempty"`
 	CloseAfter time.Duration   `json:"close_after,omitempty"` // 0: never
+	Handoffs   int             `json:"handoffs,omitempty"`    // in a turn; 0: no limit
+	Sees       agent.Sees      `json:"sees,omitempty"`
+	Operators  []string        `json:"operators,omitempty"` // who answers outcomes and limits; none: anybody
 }
 
 // The defaults of an agent's rules.
@@ -63,6 +80,7 @@ const (
 	DefaultTurnSteps  = 50
 	DefaultCloseAfter = 30 * 24 * time.Hour
 	DefaultTimeout    = time.Minute // of a tool
+	DefaultHandoffs   = 10
 )
 
 // TermsOf returns the agent's rules, with the defaults filled in.
@@ -71,14 +89,18 @@ func TermsOf(a *agent.Agent) Terms {
 		TurnSteps: a.Limits.TurnSteps, TurnTokens: max(a.Limits.TurnTokens, 0), TurnTime: max(a.Limits.TurnTime, 0),
 		RunSteps: max(a.Limits.RunSteps, 0), RunTokens: max(a.Limits.RunTokens, 0), RunTime: max(a.Limits.RunTime, 0),
 		OnReached: a.Limits.OnReached, OnMessage: a.OnMessage, CloseAfter: a.CloseAfter,
+		Handoffs: a.Limits.Handoffs, Sees: a.Sees, Operators: a.Operators,
 	}
-	if t.TurnSteps == 0 {
+	if _, bounded := a.Planner.(agent.Definer); t.TurnSteps == 0 && !bounded {
 		t.TurnSteps = DefaultTurnSteps
 	}
 	if t.CloseAfter == 0 {
 		t.CloseAfter = DefaultCloseAfter
 	}
-	t.TurnSteps, t.CloseAfter = max(t.TurnSteps, 0), max(t.CloseAfter, 0)
+	if t.Handoffs == 0 {
+		t.Handoffs = DefaultHandoffs
+	}
+	t.TurnSteps, t.CloseAfter, t.Handoffs = max(t.TurnSteps, 0), max(t.CloseAfter, 0), max(t.Handoffs, 0)
 	return t
 }
 
@@ -88,9 +110,10 @@ type Turn struct {
 	Open   bool            `json:"open,omitempty"`
 	Began  int64           `json:"began"`            // Seq of the record that began it
 	Steps  int             `json:"steps,omitempty"`  // moves
-	Usage  agent.Usage     `json:"usage,omitzero"`   // of all its moves
+	Usage  agent.Usage     `json:"usage,omitzero"`   // of all its moves, and of the delegates that ended in it
 	Active time.Duration   `json:"active,omitempty"` // time spent planning and acting
 	Extra  int             `json:"extra,omitempty"`  // how many times a person allowed more
+	Hands  int             `json:"hands,omitempty"`  // hand-offs
 	Bad    int             `json:"bad,omitempty"`    // moves in a row of which every call was refused
 	Halted string          `json:"halted,omitempty"` // why it was ended before the planner ended it
 	Output json.RawMessage `json:"output,omitempty"` // its structured result
@@ -120,17 +143,19 @@ type PlanState struct {
 }
 
 // News is something that no move has taken up yet: one of Message, Closed and
-// Note is set, or none for the bare start of a run. In a snapshot their words
-// are left out.
+// Note is set, or none for the bare start of a run, and for one that was handed off or
+// redefined.
+// In a snapshot their words are left out.
 type News struct {
 	Seq     int64          `json:"seq"`
 	ID      agent.RecordID `json:"id"`
-	Kind    string         `json:"kind"` // message, closed, note, start
+	Kind    string         `json:"kind"` // message, closed, note, start, handoff, redefined
 	Message *agent.Message `json:"-"`
 	Closed  *agent.Closed  `json:"-"`
 	Note    string         `json:"-"`
 	Action  agent.ActionID `json:"action,omitempty"` // of Closed
 	Trace   string         `json:"trace,omitempty"`  // of Message, or of the bare start
+	Quiet   bool           `json:"quiet,omitempty"`  // nothing that its planner has to be asked about by itself
 
 	stages []stage // how the closed action stood before
 }
@@ -157,13 +182,15 @@ type Kept struct {
 	Name string          `json:"name"`
 	Data json.RawMessage `json:"data,omitempty"`
 	By   agent.User      `json:"by,omitzero"`
+	Key  string          `json:"key,omitempty"` // the idempotency key under which it came
 }
 
 // End is how a run ends.
 type End struct {
-	Status agent.Status `json:"status"`
-	Reason string       `json:"reason,omitempty"`
-	By     agent.User   `json:"by,omitzero"`
+	Status  agent.Status `json:"status"`
+	Reason  string       `json:"reason,omitempty"`
+	By      agent.User   `json:"by,omitzero"`
+	Expired bool         `json:"expired,omitempty"` // its deadline has passed
 }
 
 // AskEnd is how an ask was closed.
@@ -185,6 +212,7 @@ const (
 	Doubted  Phase = "doubted"  // a begun call whose outcome is unknown: a person is asked
 	Asking   Phase = "asking"   // an ask that is open
 	Awaiting Phase = "awaiting" // a wait for a signal or a time
+	Afield   Phase = "afield"   // a task that is another run's
 )
 
 // Open is an action that has not ended.
@@ -195,6 +223,7 @@ type Open struct {
 	Phase     Phase           `json:"phase"`
 	Args      json.RawMessage `json:"args,omitempty"`   // of a call, as they will be used
 	Digest    string          `json:"digest,omitempty"` // of Args, where a person approved them
+	Editor    *agent.User     `json:"editor,omitempty"` // who has changed the arguments, if somebody has
 	Attempt   int             `json:"attempt,omitempty"`
 	NotBefore time.Time       `json:"not_before,omitzero"`
 	Claim     string          `json:"claim,omitempty"`   // who began it
@@ -204,7 +233,11 @@ type Open struct {
 	Crashed   bool            `json:"crashed,omitempty"` // the doubt comes from a lost worker, not from an error of the call
 	Tries     int             `json:"tries,omitempty"`   // of Reconcile
 	Ask       *agent.Ask      `json:"ask,omitempty"`     // the open ask
-	Due       time.Time       `json:"due,omitzero"`      // of a wait
+	Due       time.Time       `json:"due,omitzero"`      // of a wait or a delegation
+	Agent     string          `json:"agent,omitempty"`   // whose planner asked for it, if the run was handed off since
+	Child     agent.RunID     `json:"child,omitempty"`   // the delegate's run
+	Heard     int64           `json:"heard,omitempty"`   // number of the delegate's last letter
+	Stands    Report          `json:"stands,omitzero"`   // what that said; zero: it goes on
 
 	stages []stage // how it stood, as long as its call is owed a result
 }
@@ -219,9 +252,11 @@ type Action struct {
 	Backoff  time.Duration   `json:"backoff,omitempty"`  // the first wait
 	MaxWait  time.Duration   `json:"max_wait,omitempty"` // the longest
 	Lookup   bool            `json:"lookup,omitempty"`   // its tool has Reconcile
-	Approval string          `json:"approval,omitempty"` // why a person has to approve; "" if not
+	Outlives bool            `json:"outlives,omitempty"` // a delegate goes on when the run ends
+	Whole    bool            `json:"whole,omitempty"`    // a delegate is told the whole of the arguments
+	Approval string          `json:"approval,omitempty"` // why a person has to approve; "" if not. Ask has the rest
 	Schema   json.RawMessage `json:"schema,omitempty"`   // with Approval: of the arguments
-	Output   json.RawMessage `json:"result,omitempty"`   // with Approval: schema of a result in the tool's stead
+	Output   json.RawMessage `json:"result,omitempty"`   // schema of a result that a person gives: with Approval, or of a call whose outcome may be unknown
 }
 
 // unknown reports whether nobody knows what became of the action.
@@ -235,8 +270,19 @@ func (o *Open) resting() bool {
 		return true
 	case Begun, Lost:
 		return o.Stopped != ""
+	case Afield:
+		return o.Stands.Status.Resting()
 	}
 	return false
+}
+
+// going reports whether something of the action goes on.
+func (o *Open) going() bool {
+	switch o.Phase {
+	case Ready, Begun, Lost:
+		return true
+	}
+	return o.Phase == Afield && !o.resting()
 }
 
 // New returns the state of a run that has no records yet.
@@ -249,22 +295,38 @@ func (s *State) Status() agent.Status {
 		return s.Ending.Status
 	case s.Stuck != nil:
 		return agent.StatusStuck
+	case s.Mailbox != nil:
+		return s.mailStatus()
 	case s.wantsPlan():
 		return agent.StatusPlanning
 	}
-	for _, o := range s.Open {
-		if o.Phase == Ready || o.Phase == Begun || o.Phase == Lost {
-			return agent.StatusActing
-		}
-	}
-	if len(s.Open) > 0 || s.LimitAsk != nil {
+	switch {
+	case s.acts():
+		return agent.StatusActing
+	case s.repair() != nil:
+		return agent.StatusStuck
+	case len(s.Open) > 0 || s.LimitAsk != nil:
 		return agent.StatusWaiting
 	}
 	return agent.StatusIdle
 }
 
-// Reason says why the run is stuck, or how it ended, or why its turn was ended.
+// acts reports whether something of an action goes on.
+func (s *State) acts() bool {
+	for _, o := range s.Open {
+		if o.going() {
+			return true
+		}
+	}
+	return false
+}
+
+// Reason says why the run is stuck, or how it ended, or which delegate of it is
+// stuck, or why its turn was ended.
 func (s *State) Reason() string {
+	if ask := s.repair(); ask != nil {
+		return firstOf(cut(ask.Prompt, maxReason), "something failed, and it is asked what is to be done")
+	}
 	switch {
 	case s.Ended:
 		return s.Ending.Reason
@@ -273,7 +335,17 @@ func (s *State) Reason() string {
 	case s.Plan.Error != "":
 		return s.Plan.Error
 	}
+	if why := s.stuckDelegate(); why != "" {
+		return why
+	}
 	return s.Turn.Halted
+}
+
+func firstOf(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
 }
 
 // Action returns the open action with this id, or nil.

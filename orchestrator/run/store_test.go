@@ -28,6 +28,7 @@ type row struct {
 // A shelf is what the simulated store holds of one run, and what the world
 // knows to be true of it.
 type shelf struct {
+	world    *world
 	id       agent.RunID
 	rows     []row
 	known    map[agent.RecordID]bool
@@ -41,13 +42,18 @@ type shelf struct {
 	ready bool      // there was more in the log than the last worker had seen
 	inbox map[agent.AskID]string
 
-	terms  run.Terms // of its agent
+	root   *shelf               // of its tree; itself where nothing stands above it
+	parent *shelf               // nil for a root
+	deep   bool                 // its tree gives tasks as deep as that goes
+	terms  map[string]run.Terms // of its agents
 	truth  *run.State
 	ledger *ledger
 	acts   map[agent.ActionID][]*act // what its calls did to the world
 	misled map[agent.ActionID]bool   // a person said wrongly that the call did not take place
 	given  []*run.Answered           // accepted answers, as they were given
 	reader *journal                  // of the last client, who may come back
+
+	unsettled map[agent.RecordID]*posted // of a mailbox: signals that are to be somewhere
 }
 
 func (sh *shelf) end() agent.RecordID {
@@ -206,6 +212,7 @@ func (w *world) accept(sh *shelf, row row) {
 	sh.known[row.rec.ID] = true
 	sh.truth.Apply(row.rec)
 	sh.ledger.enter(w, sh, was, row.rec)
+	w.notePosts(sh, was, row.rec)
 	w.count.Events++
 	for _, c := range w.checks {
 		if c.record != nil {
@@ -221,7 +228,7 @@ func inboxOf(s *run.State) map[agent.AskID]string {
 	}
 	m := make(map[agent.AskID]string, len(asks))
 	for _, a := range asks {
-		m[a.ID] = fmt.Sprint(a.Kind, a.Choices, a.Due, a.Digest)
+		m[a.ID] = fmt.Sprint(a.Kind, a.Choices, a.Due, a.Digest, a.For, a.Claimed.ID, a.Stage, a.Reminded)
 	}
 	return m
 }
@@ -251,11 +258,21 @@ func (w *world) decode(row row) *run.Record {
 type glance struct {
 	open   map[agent.ActionID]seen
 	ended  bool
+	ending bool
+	parked bool // it is stuck because of its planner or its workers
 	status agent.Status
 	time   time.Time
 	news   []run.News
 	slot   int64
 	asks   []*agent.Ask
+	agent  string
+	handed bool
+	hands  int
+	turn   int
+
+	definition string
+
+	letters int
 }
 
 type seen struct {
@@ -265,6 +282,9 @@ type seen struct {
 
 func glanceAt(s *run.State) *glance {
 	g := &glance{ended: s.Ended, status: s.Status(), time: s.Time, slot: s.Plan.Slot, news: slices.Clone(s.News), asks: slices.Clone(s.Asks())}
+	g.definition, g.parked = s.Definition, s.Stuck != nil
+	g.letters, g.ending = len(s.Outbox), s.Ending != nil
+	g.agent, g.handed, g.hands, g.turn = s.Agent, s.Handed, s.Turn.Hands, s.Turn.N
 	if len(s.Open) > 0 {
 		g.open = make(map[agent.ActionID]seen, len(s.Open))
 		for _, o := range s.Open {

@@ -16,6 +16,7 @@ type task struct {
 	ends    time.Time
 	stopped bool
 
+	agent   string      // that the run goes on with
 	view    *agent.View // of planning
 	basis   int64
 	basisID agent.RecordID
@@ -23,6 +24,11 @@ type task struct {
 	open   run.Open // of a call or a look-up, as it was at the start
 	act    *act     // of a call
 	nature string   // how the call ends: returns, fails, declines, panics, hangs
+
+	flight *flight // of a delivery
+	handed bool
+	lost   error            // why it could not be delivered
+	back   []agent.ActionID // waits that had ended, of a mailbox's letter
 }
 
 // An act is what a tool did to the world in one attempt.
@@ -34,12 +40,14 @@ type act struct {
 // newTask starts a job.
 func (g *grip) newTask(job run.Job) *task {
 	w, s := g.worker.w, g.j.state
-	t := &task{w: w, sh: g.sh, job: job, ends: w.now.Add(time.Duration(w.dice.upTo(4000)) * time.Millisecond)}
+	t := &task{w: w, sh: g.sh, job: job, agent: s.Agent, ends: w.now.Add(time.Duration(w.dice.upTo(4000)) * time.Millisecond)}
 	switch job.Kind {
 	case run.JobPlan:
 		w.count.Plans++
 		t.view, t.basis, t.basisID = s.View(w.now), s.Seq, s.ID
 		w.show(g.sh, t.view, t.basis)
+	case run.JobDeliver:
+		t.flight = w.letter(g.sh, s, job)
 	case run.JobLookup:
 		t.open = *s.Action(job.Action)
 	case run.JobCall:
@@ -83,6 +91,8 @@ func (t *task) outcome() run.Event {
 		return t.planned()
 	case run.JobLookup:
 		return t.lookedUp()
+	case run.JobDeliver:
+		return t.delivered()
 	}
 	if t.stopped && t.open.Action.Effect != agent.Once && t.nature != "returns" {
 		return nil
@@ -93,24 +103,34 @@ func (t *task) outcome() run.Event {
 	case "returns":
 		return &run.Returned{Action: a, Attempt: n, Content: t.w.content(), Blob: pick(t.w.dice, "", "", "", "b10b")}
 	case "declines":
-		return &run.CallFailed{Action: a, Attempt: n, Error: "the request was turned down", NotDone: true, Again: again, Wait: wait}
+		return &run.CallFailed{Action: a, Attempt: n, Error: "the request was turned down", Code: pick(t.w.dice, "", "card.declined"), NotDone: true, Again: again, Wait: wait}
 	case "panics":
 		return &run.CallFailed{Action: a, Attempt: n, Error: "panic: index out of range", Again: again, Wait: wait, Stack: "goroutine 1 [running]"}
 	case "hangs":
-		if t.act.happened && t.w.dice.percent(50) { // its result comes after all
-			late := &run.Returned{Action: a, Attempt: n, Content: agent.JSONText("late")}
-			t.w.post(t.sh, late, time.Duration(t.w.dice.upTo(600))*time.Second)
+		if t.w.dice.percent(50) { // what became of it comes after all
+			t.w.report(t.sh, t.late(again, wait), time.Duration(t.w.dice.upTo(600))*time.Second)
 		}
 		return &run.CallFailed{Action: a, Attempt: n, Error: "it did not end in time", Again: again, Wait: wait}
 	}
-	return &run.CallFailed{Action: a, Attempt: n, Error: "connection reset", Again: again, Wait: wait}
+	return &run.CallFailed{Action: a, Attempt: n, Error: "connection reset", Code: pick(t.w.dice, "", "reset"), Again: again, Wait: wait}
+}
+
+// late is what a call that was given up tells at its end.
+func (t *task) late(again bool, wait time.Duration) run.Event {
+	if t.act.happened {
+		return &run.Returned{Action: t.open.ID, Attempt: t.open.Attempt, Content: agent.JSONText("late")}
+	}
+	return &run.CallFailed{Action: t.open.ID, Attempt: t.open.Attempt, Error: "it was turned down", NotDone: true, Again: again, Wait: wait}
 }
 
 func (t *task) begun() run.Event {
-	e := &run.TurnBegan{Slot: t.job.Slot, Terms: t.sh.terms}
+	e := &run.TurnBegan{Slot: t.job.Slot, Terms: t.w.termsOf(t.sh, t.agent)}
 	if t.w.dice.percent(30) {
 		text := "Be kind."
 		e.Instructions = &text
+	}
+	if t.job.Definition == "" {
+		e.Definition = definitionOf(t.agent)
 	}
 	if t.w.faults && t.w.dice.percent(2) {
 		return t.planFailed("the instructions cannot be made")
@@ -123,7 +143,7 @@ func (t *task) planned() run.Event {
 	if t.w.faults && d.percent(6) {
 		return t.planFailed("the model is overloaded")
 	}
-	moved, err := run.Admit(t.view, t.basis, t.basisID, t.w.move(t.view), t.w.desk())
+	moved, err := run.Admit(t.view, t.basis, t.basisID, t.w.move(t.sh, t.view), t.w.desk())
 	if err != nil {
 		return &run.PlanFailed{Slot: t.job.Slot, Attempt: t.job.Attempt, Error: err.Error()}
 	}

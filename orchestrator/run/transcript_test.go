@@ -19,8 +19,8 @@ var rewrite = flag.Bool("rewrite", false, "renew the output in testdata/*.txt, a
 // TestTranscripts plays the stories in testdata. In a file, a paragraph that
 // begins with # is prose. Any other is one step: a command, ----, and what came
 // of it. The commands are in script_test.go. What is shown: the records that were
-// appended, or why none was; the status; each open action; the news that no move
-// has taken up; the jobs that are due; when to look again.
+// appended, or why none was; the status; each open action; the letters to other runs;
+// the news that no move has taken up; the jobs that are due; when to look again.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -80,18 +80,34 @@ func (s *script) describe() string {
 		fmt.Fprintf(&b, ": %s", reason)
 	}
 	b.WriteByte('\n')
+	if d := s.state.Definition; d != "" {
+		fmt.Fprintf(&b, "  by the definition %s, %d keys\n", d, len(s.state.Keys))
+	}
 	for _, o := range s.state.Open {
 		fmt.Fprintf(&b, "  %s %s\n", s.nameOf(o.ID), s.standing(o))
 	}
+	if m := s.state.Mailbox; m != nil {
+		b.WriteString(s.holds(m))
+	}
 	if a := s.state.LimitAsk; a != nil {
 		fmt.Fprintf(&b, "  ask: %s [%s]\n", a.Prompt, strings.Join(a.Choices, " "))
+	}
+	for _, l := range s.state.Outbox {
+		fmt.Fprintf(&b, "  letter %d to %s: %s\n", l.N, s.runs[l.To], says(l)+s.saysMail(l))
+	}
+	for _, l := range s.state.Left {
+		fmt.Fprintf(&b, "  called off: %s\n", s.nameOf(l.Action))
 	}
 	if len(s.state.News) > 0 {
 		b.WriteString("news:")
 		for _, n := range s.state.News {
 			fmt.Fprintf(&b, " %s", n.Kind)
-			if n.Closed != nil {
-				fmt.Fprintf(&b, "(%s %s)", s.nameOf(n.Closed.Action), n.Closed.Outcome)
+			if c := n.Closed; c != nil {
+				fmt.Fprintf(&b, "(%s %s", s.nameOf(c.Action), c.Outcome)
+				if c.Name == agent.AnySignal && c.Signal != "" {
+					fmt.Fprintf(&b, " by %s", c.Signal)
+				}
+				b.WriteByte(')')
 			}
 		}
 		b.WriteByte('\n')
@@ -107,6 +123,33 @@ func (s *script) describe() string {
 		fmt.Fprintf(&b, "wake: %s\n", s.when(wake))
 	}
 	return b.String()
+}
+
+// says tells what is in a letter.
+func says(l *run.Letter) string {
+	var words []string
+	if l.Spawn != nil {
+		words = append(words, fmt.Sprintf("begin %s %s", l.Spawn.Agent, l.Spawn.Task))
+	}
+	if l.Cancel != nil {
+		words = append(words, fmt.Sprintf("end, as %s", l.Cancel.Reason))
+	}
+	if l.Report != nil {
+		words = append(words, "it "+stands(*l.Report))
+	}
+	return strings.Join(words, "; ")
+}
+
+// stands tells how a delegate stands.
+func stands(r run.Report) string {
+	text := "goes on"
+	if r.Status != "" {
+		text = "is " + string(r.Status)
+	}
+	if r.Reason != "" {
+		text += " (" + r.Reason + ")"
+	}
+	return text
 }
 
 func (s *script) standing(o *run.Open) string {
@@ -132,9 +175,36 @@ func (s *script) standing(o *run.Open) string {
 	}
 	if a := o.Ask; a != nil {
 		text += fmt.Sprintf(", ask [%s]", strings.Join(a.Choices, " "))
+		text += s.whom(a)
 		if !a.Due.IsZero() {
 			text += " due " + s.when(a.Due)
 		}
+	}
+	if o.Stands != (run.Report{}) {
+		text += ", it " + stands(o.Stands)
+	}
+	if o.Agent != "" {
+		text += ", asked for by " + o.Agent
+	}
+	return text
+}
+
+// whom tells for whom an ask is.
+func (s *script) whom(a *agent.Ask) (text string) {
+	if len(a.For) > 0 {
+		text += " for " + strings.Join(a.For, " ")
+	}
+	if len(a.Not) > 0 {
+		text += " not for " + strings.Join(a.Not, " ")
+	}
+	if a.Claimed.ID != "" {
+		text += " claimed by " + a.Claimed.ID
+	}
+	if a.Stage > 0 {
+		text += fmt.Sprintf(" escalated %d times", a.Stage)
+	}
+	if a.Reminded > 0 {
+		text += fmt.Sprintf(" reminded %d times", a.Reminded)
 	}
 	return text
 }
@@ -143,6 +213,9 @@ func (s *script) job(j run.Job) string {
 	switch j.Kind {
 	case run.JobBegin, run.JobPlan:
 		return fmt.Sprintf("%s(attempt %d)", j.Kind, j.Attempt)
+	}
+	if j.Kind == run.JobDeliver {
+		return fmt.Sprintf("%s(%s, attempt %d)", j.Kind, s.runs[j.To], j.Attempt)
 	}
 	begun := ""
 	if j.Begun {

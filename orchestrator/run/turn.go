@@ -3,6 +3,8 @@ package run
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/fermata-run/fermata/agent"
 )
@@ -19,7 +21,15 @@ func (s *State) turnBegan(r *Record, e *TurnBegan) {
 	if e.Instructions != nil {
 		s.Instructions = *e.Instructions
 	}
-	s.Turn = Turn{N: s.Turn.N + 1, Open: true, Began: r.Seq, Trace: e.Trace}
+	if s.Definition == "" {
+		s.Definition = e.Definition
+	}
+	if s.beginsTurn() {
+		s.Turn = Turn{N: s.Turn.N + 1, Open: true, Began: r.Seq, Trace: e.Trace}
+	}
+	if s.Handed {
+		s.takeOver(r)
+	}
 }
 
 // moved applies a move. One whose basis is older than the last thing that
@@ -48,6 +58,7 @@ func (s *State) moved(r *Record, e *Moved) {
 			refused++
 		}
 	}
+	s.takeAny(r)
 	s.judgeRepairs(r, refused, len(e.Actions))
 	switch {
 	case s.wrote():
@@ -65,11 +76,14 @@ func (s *State) converse(r *Record, taken []*agent.Message, said *agent.Message)
 	if s.blind {
 		return
 	}
-	s.messages = append(s.messages, taken...)
 	if said != nil {
 		m := *said
 		m.Role, m.ID = agent.RoleAssistant, string(r.ID)
-		s.messages = append(s.messages, &m)
+		taken = append(taken, &m)
+	}
+	s.messages = append(s.messages, taken...)
+	if s.shown != nil {
+		s.shown = append(s.shown, taken...)
 	}
 }
 
@@ -124,30 +138,28 @@ func (s *State) open(r *Record, e *Moved, i int) agent.Outcome {
 		o.Phase = Ready
 		if a.Approval != "" {
 			o.Phase = Held
-			o.Ask = approvalAsk(s.askID(r, i), o, s.Time)
-			o.Action.Schema, o.Action.Output = nil, nil // they stand in the ask
+			o.Ask = s.openAsk(r, i, o.ID, approvalAsk(o))
+			o.Action.Schema, o.Action.Ask = nil, nil // they stand in the ask
 		}
+	case agent.ActDelegate:
+		o.Args = argsOf(e.Message, &a)
+		o.Action.Args = nil
+		s.delegate(o)
+	case agent.ActHandoff:
+		o.Action.Args = nil
+		return s.handOff(r, o)
 	case agent.ActAsk:
 		o.Phase = Asking
-		o.Ask = openAsk(s.askID(r, i), o, s.Time)
+		o.Ask = s.openAsk(r, i, o.ID, s.questionAsk(o))
 		o.Action.Ask = nil
 	case agent.ActWait:
 		o.Phase = Awaiting
-		if a.Within > 0 {
-			o.Due = s.Time.Add(a.Within)
-		}
-		if s.takeSignal(r, o) {
+		o.Due = s.until(&a)
+		if a.Name != agent.AnySignal && s.takeSignal(r, o) {
 			return ""
 		}
 	case agent.ActCancel:
-		words := "withdrawn"
-		if t := s.Action(a.Target); t != nil {
-			s.withdraw(r, t, agent.Cancelled)
-		}
-		if s.Action(a.Target) != nil {
-			words = "not wanted any more, but it was begun already; a note will say what became of it"
-		}
-		s.close(r, o, agent.Returned, agent.JSONText(words), nil)
+		s.callBack(r, o)
 		return ""
 	default: // an emitted event is there by being in the log
 		if a.CallID != "" {
@@ -159,16 +171,64 @@ func (s *State) open(r *Record, e *Moved, i int) agent.Outcome {
 	return ""
 }
 
+// until returns when an action that has limits of time ends at the latest; zero if
+// it has none.
+func (s *State) until(a *Action) time.Time {
+	due := a.Due
+	if a.Within > 0 {
+		due = earlier(due, s.Time.Add(a.Within))
+	}
+	return due
+}
+
+// earlier returns the earlier of two times, of which the zero one stands for none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// callBack withdraws an open action for its planner. Of a wait that has a Ref that is
+// quiet news: there is nothing in its end which its planner does not know.
+func (s *State) callBack(r *Record, o *Open) {
+	words, before := "withdrawn", len(s.News)
+	t := s.Action(o.Action.Target)
+	if t != nil {
+		s.withdraw(r, t, agent.Cancelled)
+	}
+	if s.Action(o.Action.Target) != nil {
+		words = "not wanted any more, but it was begun already; a note will say what became of it"
+	}
+	s.close(r, o, agent.Returned, agent.JSONText(words), nil)
+	if t == nil || t.Phase != Awaiting || t.Action.Ref == "" || o.Action.CallID != "" {
+		return
+	}
+	for i := before; i < len(s.News); i++ {
+		s.News[i].Quiet = true
+	}
+}
+
 // takeSignal ends a wait with a signal that came before it.
 func (s *State) takeSignal(r *Record, o *Open) bool {
 	for i, k := range s.Signals {
-		if o.Action.Name != "" && k.Name == o.Action.Name {
+		if o.Action.Name == agent.AnySignal || o.Action.Name != "" && k.Name == o.Action.Name {
 			s.Signals = append(s.Signals[:i:i], s.Signals[i+1:]...)
-			s.close(r, o, agent.Returned, k.Data, func(c *agent.Closed) { c.By = k.By })
+			s.arrived(r, o, &k)
 			return true
 		}
 	}
 	return false
+}
+
+// takeAny has the waits for any signal take those that came before them, and that no
+// other wait of the same move takes.
+func (s *State) takeAny(r *Record) {
+	for _, o := range slices.Clone(s.Open) {
+		if o.Phase == Awaiting && o.Action.Name == agent.AnySignal {
+			s.takeSignal(r, o)
+		}
+	}
 }
 
 // argsOf returns a call's arguments: its own, or those that stand in the message.
@@ -227,11 +287,7 @@ func (s *State) limited(r *Record, e *Limited) {
 		s.halt(what)
 		return
 	}
-	s.LimitAsk = &agent.Ask{
-		ID: s.askID(r, 0), Kind: agent.AskLimit, Opened: s.Time, Tool: e.Limit,
-		Prompt:  what + ". Go on with the same allowance again?",
-		Choices: []string{agent.Continue, agent.Stop},
-	}
+	s.LimitAsk = s.openAsk(r, 0, "", s.limitAsk(e, what))
 }
 
 // halt ends the turn before its planner does. What no move has taken up stays

@@ -18,21 +18,34 @@ const (
 	expired  = string(agent.RefusedExpired)
 	unknown  = string(agent.RefusedUnknown)
 	invalid  = string(agent.RefusedInvalid)
+
+	forbidden = string(agent.RefusedForbidden)
 )
 
 // expect returns the verdicts that are right for the input.
 func expect(sh *shelf, j *journal, e run.Event) []string {
 	if key := keyOf(e); key != "" && sh.ledger.said[key] != "" {
-		if sh.ledger.said[key] == contentOfStored(e) {
+		if sh.ledger.said[key] == contentOfStored(keyed(e)) {
 			return []string{repeated}
 		}
 		return []string{conflict}
 	}
 	s := j.state
 	ending := s.Ending != nil
+	switch e.(type) {
+	case *run.Posted, *run.Subscribed, *run.Mailed:
+		return expectMail(sh, j, e)
+	}
+	if s.Mailbox != nil {
+		return expectMail(sh, j, e)
+	}
 	switch e := e.(type) {
 	case *run.Answered:
 		return []string{sh.ledger.expectAnswer(j, e)}
+	case *run.Assigned:
+		return []string{sh.ledger.expectAssigned(j, e)}
+	case *run.Reported:
+		return expectReport(sh, j, e)
 	case *run.Messaged:
 		plain := len(e.Message.Parts) == 1 && e.Message.Parts[0].Text != ""
 		switch {
@@ -47,7 +60,7 @@ func expect(sh *shelf, j *journal, e run.Event) []string {
 		switch {
 		case ending:
 			return []string{conflict}
-		case e.Name == "" || e.Data != nil && !json.Valid(e.Data):
+		case e.Name == "" || e.Name == agent.AnySignal || e.Data != nil && !json.Valid(e.Data):
 			return []string{invalid}
 		}
 	case *run.Cancelled:
@@ -56,13 +69,32 @@ func expect(sh *shelf, j *journal, e run.Event) []string {
 		} else if ending {
 			return []string{conflict}
 		}
+	case *run.Redefined:
+		switch {
+		case ending || s.Definition == "":
+			return []string{conflict}
+		case e.Definition == "" || len(e.Keys["c"]) > 0:
+			return []string{invalid}
+		}
 	case *run.Retried:
 		switch {
 		case s.Ended:
 			return []string{conflict}
 		case s.Stuck == nil:
-			return []string{conflict, accepted} // as it waits for another attempt, or not
+			return sh.ledger.expectRetry(j, e)
 		}
+	}
+	return []string{accepted}
+}
+
+// expectReport returns the verdicts that are right for what a delegate says.
+func expectReport(sh *shelf, j *journal, e *run.Reported) []string {
+	k := sh.ledger.kin[e.Action]
+	switch {
+	case k == nil || sh.truth.Ended || !k.open && !k.left || e.N <= k.heard:
+		return []string{repeated}
+	case len(j.batch) > 0 && j.state.Ending != nil:
+		return []string{accepted, repeated} // the run's own deadline has passed meanwhile
 	}
 	return []string{accepted}
 }
@@ -70,20 +102,51 @@ func expect(sh *shelf, j *journal, e run.Event) []string {
 // expectAnswer returns the verdict that is right for an answer.
 func (l *ledger) expectAnswer(j *journal, e *run.Answered) string {
 	f := l.asks[e.Ask]
-	switch {
-	case f == nil:
+	if f == nil {
 		return unknown
+	}
+	how, p := f.standing(j)
+	switch {
 	case f.how == "answered":
 		if f.by == e.Answer.By.ID && f.got.Choice == e.Answer.Choice && f.got.Note == e.Answer.Note && sameJSON(f.got.Value, e.Answer.Value) {
 			return repeated
 		}
 		return conflict
-	case f.how == "expired", f.how == "" && !f.ask.Due.IsZero() && !f.ask.Due.After(j.w.now):
+	case how == "expired":
 		return expired
-	case f.how == "withdrawn":
+	case how == "withdrawn":
+		return conflict
+	case !p.let(e.Answer.By):
+		return forbidden
+	case p.claimed != "" && p.claimed != e.Answer.By.ID:
 		return conflict
 	}
-	return fits(&f.ask, &e.Answer)
+	ask := f.ask
+	if i := slices.IndexFunc(j.state.Asks(), func(a *agent.Ask) bool { return a.ID == e.Ask }); i >= 0 {
+		ask.Choices = j.state.Asks()[i].Choices // of a call that is not wanted any more since now
+	}
+	return fits(&ask, &e.Answer)
+}
+
+// expectRetry returns the verdicts that are right for a retry of a run that is not
+// stuck because of its planner or its workers.
+func (l *ledger) expectRetry(j *journal, e *run.Retried) []string {
+	verdicts := []string{conflict, accepted} // as it waits for another attempt, or not
+	for _, a := range j.state.Asks() {
+		if a.Kind != agent.AskRepair || !slices.Contains(a.Choices, agent.RetryIt) {
+			continue
+		}
+		p := &people{may: a.For, not: a.Not, claimed: a.Claimed.ID}
+		if f := l.asks[a.ID]; f != nil {
+			_, now := f.standing(j)
+			p = &now
+		}
+		if p.let(e.By) && (p.claimed == "" || p.claimed == e.By.ID) {
+			return []string{accepted}
+		}
+		verdicts = append(verdicts, forbidden)
+	}
+	return verdicts
 }
 
 // fits judges the form of an answer to an open ask.
@@ -106,12 +169,13 @@ func fits(ask *agent.Ask, a *agent.Answer) string {
 	}
 	schema := ask.Schema
 	switch {
+	case approval && a.Choice != agent.Edit && a.Choice != agent.Instead,
+		ask.Kind == agent.AskOutcome && a.Choice != agent.Happened, ask.Kind == agent.AskLimit:
+		return invalid
 	case approval && a.Choice == agent.Edit:
 		schema = json.RawMessage(`{"type":"object"}`)
 	case approval && a.Choice == agent.Instead, ask.Kind == agent.AskOutcome:
 		schema = ask.Output
-	case approval:
-		schema = nil
 	}
 	if !json.Valid(a.Value) || len(schema) > 0 && validate(schema, a.Value) != nil {
 		return invalid

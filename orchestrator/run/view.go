@@ -17,8 +17,11 @@ func (s *State) View(now time.Time) *agent.View {
 	}
 	v := &agent.View{
 		Run: s.Run, Agent: s.Agent, User: s.User, Meta: s.Meta, Instructions: s.Instructions,
-		Messages: append(s.Messages(), s.takenUp(s.Seq, s.ID)...),
-		Keys:     s.Keys, Turn: s.Turn.N, Steps: s.Turn.Steps, Attempt: s.Plan.Attempt + 1, Now: now,
+		Path: s.Path(), Messages: append(s.agentsMessages(), s.takenUp(s.Seq, s.ID)...),
+		Keys: s.Keys, Turn: s.Turn.N, Steps: s.Turn.Steps, Attempt: s.Plan.Attempt + 1, Now: now,
+	}
+	if s.shown != nil {
+		v.Whole = s.Messages()
 	}
 	if s.Keys != nil {
 		v.Keys = cloneKeys(s.Keys)
@@ -38,6 +41,14 @@ func (s *State) View(now time.Time) *agent.View {
 		v.Open = append(v.Open, open)
 	}
 	return v
+}
+
+// agentsMessages returns what the agent is shown of the conversation so far.
+func (s *State) agentsMessages() []*agent.Message {
+	if s.shown == nil {
+		return s.Messages()
+	}
+	return slices.Clip(s.shown)
 }
 
 func cloneKeys[M ~map[K]V, K comparable, V any](m M) M {
@@ -145,6 +156,12 @@ func pendingWords(o *Open) string {
 		return "this call was begun, and nobody knows yet whether it took place (" + o.Doubt + "); do not make it again; a note will follow"
 	case o.Phase == Asking:
 		return "the person has not answered yet; a note will follow"
+	case o.Phase == Afield && o.Stands.Status == agent.StatusStuck:
+		return o.Action.Name + " works on it, but cannot go on for now; a note will follow"
+	case o.Phase == Afield && o.resting():
+		return o.Action.Name + " works on it, and waits for a person or an event; a note will follow"
+	case o.Phase == Afield:
+		return o.Action.Name + " works on it; a note will follow"
 	case o.Phase == Awaiting:
 		return "what is waited for has not come yet; a note will follow"
 	}

@@ -87,9 +87,11 @@ func (k *worker) crash() {
 	w.count.Crashes++
 	for _, g := range k.held {
 		for _, key := range g.order {
-			if t := g.running[key]; t.act != nil && w.dice.percent(25) {
-				w.post(g.sh, t.outcome(), time.Duration(w.dice.upTo(200))*time.Second)
+			t := g.running[key]
+			if t.act != nil && w.dice.percent(25) {
+				w.report(g.sh, t.outcome(), time.Duration(w.dice.upTo(200))*time.Second)
 			}
+			w.leave(t)
 		}
 		if g.sh.claim == g.claim && w.dice.percent(50) {
 			g.sh.claim, g.sh.torn = "", true // the store could tell that its process is dead
@@ -160,11 +162,18 @@ func (g *grip) collect() {
 		if t.ends.After(w.now) {
 			continue
 		}
+		if t.flight != nil && !t.handed {
+			t.hand()
+			if w.dice.percent(30) { // what came of it is recorded some time later
+				t.ends = w.now.Add(time.Duration(w.dice.upTo(20_000)) * time.Millisecond)
+				continue
+			}
+		}
 		g.drop(key)
 		if e := t.outcome(); e != nil {
 			g.pending = append(g.pending, draft{w.newRecordID(), e})
 			if w.faults && w.dice.percent(5) {
-				w.post(g.sh, e, time.Duration(w.dice.upTo(120))*time.Second) // it comes a second time
+				w.report(g.sh, e, time.Duration(w.dice.upTo(120))*time.Second) // it comes a second time
 			}
 		}
 	}
@@ -201,6 +210,7 @@ func (g *grip) stopUnwanted() {
 		g.worker.w.count.StoppedJobs++
 		t.stopped = true
 		if t.act == nil {
+			g.worker.w.leave(t)
 			g.drop(key) // it gives nothing any more
 		} else {
 			t.stop()
@@ -248,11 +258,13 @@ func (g *grip) abandon() {
 			if !t.stopped {
 				t.stop()
 			}
-			w.post(g.sh, t.outcome(), max(t.ends.Sub(w.now), 0))
+			w.report(g.sh, t.outcome(), max(t.ends.Sub(w.now), 0))
+		} else {
+			w.leave(t)
 		}
 	}
 	for _, d := range g.pending {
-		w.post(g.sh, d.event, 0)
+		w.report(g.sh, d.event, 0)
 	}
 	g.forget()
 }

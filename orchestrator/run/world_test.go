@@ -23,13 +23,27 @@ import (
 //	ledger_test.go   what came and went, kept by other means than folding
 //	checks_test.go   what must hold; conversation_test.go, of what planners are shown
 //	verdict_test.go  what Judge has to say
+//	family_test.go   runs that belong together: how they come and go, and what holds of them
+//	mail_test.go     what one run tells another, and what becomes of that on the way
+//	post_test.go     signals with a key, and who takes them
+//	asks_test.go     whom an ask is for, kept by other means than folding
+//	definition_test.go  by which definition a run goes
+//	closed_test.go   what planners are told of what has ended
+//	signals_test.go  which signal ends which wait, kept by other means than folding
 type world struct {
 	t       fataler
 	dice    *dice
 	now     time.Time
-	shelves []*shelf
+	roots   []*shelf // a place for each tree
+	shelves []*shelf // of all runs, the delegates among them
+	byID    map[agent.RunID]*shelf
+	erased  map[agent.RunID]bool
 	workers []*worker
-	letters []letter // results on their way
+	letters []letter  // results on their way
+	flights []*flight // deliveries that happen later, by a worker that is gone or a second time
+	handed  map[delivery]bool
+	posts   map[agent.RecordID]*posted // signals, by their records in mailboxes
+	once    map[once]wasPosted
 	checks  []*check
 	faults  bool // crashes, lost replies, failing tools and planners
 	count   counts
@@ -60,43 +74,74 @@ type counts struct {
 	Unknown, ResolvedByLookup, ResolvedByPerson, ResolvedByLateResult, LateTruths int
 
 	AnswersTaken, AnswersRefused, AnswersRepeated, AsksExpired, OtherInputsRefused int
+
+	AsksClaimed, AsksReleased, AsksDelegated, AsksEscalated, Reminders, Forbidden int
+
+	Trees, Delegates, DeepestRun, TooDeep, CalledOff, CalledOffUnbegun, DoneNevertheless, Outlived, Erased, Refused int
+
+	DelegatesDone, DelegatesFailed, DelegatesCancelled, DelegatesLate, DelegatesStuck, StuckUpToTheRoot int
+
+	Letters, LettersLost, LettersDoubled, LettersLate, LettersUnreachable, LettersOvertaken int
+
+	AnySignals, Repairs, RepairsRetried, Redefined int
+
+	HandOffs, HandOffsRefused, SawWords, SawTurn, RunDeadlines int
+
+	Mailboxes, NextMailboxes, Posts, PostsTaken, PostsBack, PostsLapsed int
 }
 
 var epoch = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 
 // newWorld makes a world with some runs, each of an agent with terms of its own.
 func newWorld(t fataler, seed uint64, runs, workers int, checks ...*check) *world {
-	w := &world{t: t, dice: &dice{seed}, now: epoch, checks: checks, faults: true}
+	w := &world{
+		t: t, dice: &dice{seed}, now: epoch, checks: checks, faults: true,
+		byID: map[agent.RunID]*shelf{}, erased: map[agent.RunID]bool{}, handed: map[delivery]bool{},
+		posts: map[agent.RecordID]*posted{}, once: map[once]wasPosted{},
+	}
 	for i := range workers {
 		w.workers = append(w.workers, &worker{w: w, name: fmt.Sprintf("w%d", i)})
 	}
-	w.shelves = make([]*shelf, runs)
-	for i := range w.shelves {
+	w.roots = make([]*shelf, runs)
+	for i := range w.roots {
 		w.startRun(i)
 	}
 	return w
 }
 
-// startRun starts one more run on the shelf.
+// startRun starts one more tree in its place.
 func (w *world) startRun(i int) {
-	w.count.Runs++
-	id := agent.RunID(fmt.Sprintf("run%d", w.count.Runs))
-	sh := &shelf{
-		id: id, known: map[agent.RecordID]bool{}, inbox: map[agent.AskID]string{}, terms: w.terms(),
-		truth: run.New(id), ledger: newLedger(), acts: map[agent.ActionID][]*act{}, misled: map[agent.ActionID]bool{},
+	w.count.Trees++
+	sh := w.newShelf(agent.RunID(fmt.Sprintf("run%d", w.count.Trees)))
+	sh.deep = w.dice.percent(3)
+	w.roots[i] = sh
+	started := &run.Started{Agent: "desk", User: pick(w.dice, ann, ann, ann, agent.User{}), Meta: map[string]string{"shop": "north"}, Bare: w.dice.percent(15)}
+	if w.dice.percent(8) {
+		started.Deadline = w.now.Add(pick(w.dice, 2*time.Minute, time.Hour, 30*24*time.Hour))
 	}
-	w.shelves[i] = sh
 	for {
 		j := w.read(sh, false)
-		bare := w.dice.percent(15)
-		j.add("", &run.Started{Agent: "desk", User: ann, Meta: map[string]string{"shop": "north"}, Bare: bare})
-		if !bare {
+		j.add("", started)
+		if !started.Bare {
 			j.add("", &run.Messaged{Message: agent.Text("Hello."), By: ann})
 		}
 		if j.commit("") == nil || len(sh.rows) > 0 {
 			return
 		}
 	}
+}
+
+// newShelf makes room for a run.
+func (w *world) newShelf(id agent.RunID) *shelf {
+	w.count.Runs++
+	sh := &shelf{
+		world: w, id: id, known: map[agent.RecordID]bool{}, inbox: map[agent.AskID]string{}, terms: map[string]run.Terms{},
+		truth: run.New(id), ledger: newLedger(), acts: map[agent.ActionID][]*act{}, misled: map[agent.ActionID]bool{},
+	}
+	sh.root = sh
+	w.shelves = append(w.shelves, sh)
+	w.byID[id] = sh
+	return sh
 }
 
 // terms are an agent's rules: often its own, and often tight.
@@ -109,18 +154,32 @@ func (w *world) terms() run.Terms {
 			TurnTime:   pick(d, 0, 0, 0, 90*time.Second),
 			RunSteps:   pick(d, 0, 0, 0, 0, 25),
 			RunTokens:  pick(d, 0, 0, 0, 0, 2000),
+			RunTime:    pick(d, 0, 0, 0, 0, 0, 4*time.Minute),
+			Handoffs:   pick(d, 0, 1, 2),
 			OnReached:  pick(d, agent.AskPerson, agent.AskPerson, agent.EndTurn),
 		},
 		OnMessage:  pick(d, agent.Queue, agent.Queue, agent.Interrupt, agent.Interrupt, agent.Reject),
 		CloseAfter: pick(d, 0, 0, -1, 10*time.Minute),
+		Sees:       pick(d, agent.SeesAll, agent.SeesWords, agent.SeesTurn),
+		Operators:  pick(d, nil, nil, []string{"group:finance"}),
 	})
+}
+
+// termsOf are the rules of one of the agents that the run may go on with.
+func (w *world) termsOf(sh *shelf, name string) run.Terms {
+	terms, known := sh.terms[name]
+	if !known {
+		terms = w.terms()
+		sh.terms[name] = terms
+	}
+	return terms
 }
 
 // step has one thing happen. The seed says which.
 func (w *world) step(seed uint64) {
 	w.dice = &dice{seed}
 	w.replaceEnded()
-	switch w.dice.weighted(700, 130, 80, 20, 4, 4) {
+	switch w.dice.weighted(700, 130, 80, 20, 4, 4, 25, 1, 8) {
 	case 0:
 		w.work()
 	case 1:
@@ -133,24 +192,65 @@ func (w *world) step(seed uint64) {
 		pick(w.dice, w.workers...).crash()
 	case 5: // a worker stops for a while, as in a long pause of its machine
 		pick(w.dice, w.workers...).asleep = w.now.Add(time.Duration(w.dice.upTo(300)) * time.Second)
+	case 6:
+		w.land()
+	case 7:
+		w.erase()
+	case 8:
+		w.post()
 	}
 }
 
-// replaceEnded starts a run where one has ended some time ago.
+// replaceEnded starts a tree where one has ended some time ago.
 func (w *world) replaceEnded() {
-	for i, sh := range w.shelves {
-		if !sh.truth.Ended || w.dice.percent(97) {
+	w.retireMailbox()
+	for i, root := range w.roots {
+		if !root.truth.Ended || w.dice.percent(97) {
 			continue
 		}
-		w.retire(i)
+		if lingering := w.lingering(root); lingering != nil {
+			if lingering.truth.Ending == nil && w.dice.percent(50) {
+				w.give(lingering, &run.Cancelled{By: ann, Reason: "nobody waits for it"})
+			}
+			continue
+		}
+		w.retire(root)
 		w.startRun(i)
 		return
 	}
 }
 
-// retire has the checks look at a run for the last time.
-func (w *world) retire(i int) {
-	sh := w.shelves[i]
+// lingering returns a run of the tree that is not over, or has something to tell.
+func (w *world) lingering(root *shelf) *shelf {
+	for _, sh := range w.shelves {
+		if sh.root == root && (!sh.truth.Ended || len(sh.truth.Outbox) > 0) {
+			return sh
+		}
+	}
+	return nil
+}
+
+// retire has the checks look at a tree for the last time.
+func (w *world) retire(root *shelf) {
+	for _, sh := range slices.Clone(w.shelves) {
+		if sh.root == root {
+			w.retireRun(sh)
+		}
+	}
+}
+
+func (w *world) retireAll() {
+	for _, root := range w.roots {
+		w.retire(root)
+	}
+	for _, sh := range slices.Clone(w.shelves) {
+		if sh.truth.Mailbox != nil {
+			w.retireRun(sh)
+		}
+	}
+}
+
+func (w *world) retireRun(sh *shelf) {
 	for _, c := range w.checks {
 		if c.end != nil {
 			c.end(w, sh)
@@ -162,7 +262,15 @@ func (w *world) retire(i int) {
 	if sh.truth.Ended {
 		w.count.Ended++
 	}
+	w.remove(sh)
+}
+
+// remove takes a run from the world, and whatever is on its way to it or from it.
+func (w *world) remove(sh *shelf) {
+	w.shelves = slices.DeleteFunc(w.shelves, func(x *shelf) bool { return x == sh })
+	delete(w.byID, sh.id)
 	w.letters = slices.DeleteFunc(w.letters, func(l letter) bool { return l.sh == sh })
+	w.flights = slices.DeleteFunc(w.flights, func(f *flight) bool { return f.from == sh })
 	for _, k := range w.workers {
 		k.held = slices.DeleteFunc(k.held, func(g *grip) bool { return g.sh == sh })
 	}
@@ -236,11 +344,14 @@ func (w *world) nextEvent() time.Time {
 	for _, l := range w.letters {
 		consider(l.at)
 	}
+	for _, f := range w.flights {
+		consider(f.at)
+	}
 	return next
 }
 
-// post sends a result on its way.
-func (w *world) post(sh *shelf, e run.Event, after time.Duration) {
+// report sends a result on its way.
+func (w *world) report(sh *shelf, e run.Event, after time.Duration) {
 	switch e.(type) {
 	case *run.Returned, *run.CallFailed:
 		w.letters = append(w.letters, letter{sh, e, w.now.Add(after)})
@@ -293,5 +404,5 @@ func (w *world) broken(sh *shelf, format string, args ...any) {
 	for _, row := range sh.rows[from:] {
 		fmt.Fprintf(&story, "%4d %-5s %-14s %s\n", row.rec.Seq, row.rec.ID, row.rec.Time.Sub(epoch), describe(row.rec.Event))
 	}
-	w.t.Fatalf("%s\n%s: %s, terms %+v, now %s\n%s", fmt.Sprintf(format, args...), sh.id, sh.truth.Status(), sh.terms, w.now.Sub(epoch), story.String())
+	w.t.Fatalf("%s\n%s: %s, terms %+v, now %s\n%s", fmt.Sprintf(format, args...), sh.id, sh.truth.Status(), sh.truth.Terms, w.now.Sub(epoch), story.String())
 }

@@ -8,6 +8,7 @@ import (
 	goai "github.com/sashabaranov/go-openai"
 
 	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/internal/adapter"
 )
 
 // answer gathers an answer from its events. An answer in one piece is a single
@@ -253,7 +254,7 @@ func (a *answer) reply(done bool) (*agent.ModelReply, error) {
 	}
 	if s := a.refusal.String(); s != "" {
 		var kept gathered
-		kept.add("refusal", marshal(s))
+		kept.add("refusal", adapter.JSON(s))
 		msg.Parts = append(msg.Parts, agent.Part{Text: s, Opaque: kept.opaque(a.host, nil)})
 	}
 	msg.Parts = append(msg.Parts, calls...)

@@ -10,6 +10,7 @@ import (
 	goai "github.com/sashabaranov/go-openai"
 
 	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/internal/adapter"
 )
 
 // A body is a request's body in segments. They are shared with other requests
@@ -108,7 +109,7 @@ func (m *Model) body(p *profile, req *agent.ModelRequest) (*body, error) {
 }
 
 func encodeSystem(text string) (string, []byte, error) {
-	return text, marshal(wireMessage{Role: goai.ChatMessageRoleSystem, Content: text}), nil
+	return text, adapter.JSON(wireMessage{Role: goai.ChatMessageRoleSystem, Content: text}), nil
 }
 
 func encodeTools(specs []agent.ToolSpec) ([]agent.ToolSpec, []byte, error) {
@@ -125,7 +126,7 @@ func encodeTools(specs []agent.ToolSpec) ([]agent.ToolSpec, []byte, error) {
 			Name: s.Name, Description: s.Description, Parameters: input,
 		}}
 	}
-	return slices.Clone(specs), marshal(tools), nil
+	return slices.Clone(specs), adapter.JSON(tools), nil
 }
 
 // sameTools reports whether two lists of tools have the same encoding.
@@ -147,7 +148,7 @@ func encodeOutput(o *agent.OutputSpec) ([]byte, error) {
 	if name == "" {
 		name = "output"
 	}
-	return append([]byte(`,"response_format":`), marshal(goai.ChatCompletionResponseFormat{
+	return append([]byte(`,"response_format":`), adapter.JSON(goai.ChatCompletionResponseFormat{
 		Type:       goai.ChatCompletionResponseFormatTypeJSONSchema,
 		JSONSchema: &goai.ChatCompletionResponseFormatJSONSchema{Name: name[:min(len(name), 64)], Schema: o.Schema},
 	})...), nil

@@ -8,6 +8,7 @@ import (
 	goai "github.com/sashabaranov/go-openai"
 
 	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/internal/adapter"
 )
 
 // wireMessage is a message as chat completions want it.
@@ -23,7 +24,7 @@ type wireMessage struct {
 func (w *wireMessage) encode() []byte {
 	text, isText := w.Content.(string)
 	if !isText && w.Content != nil {
-		return marshal(w)
+		return adapter.JSON(w)
 	}
 	size := len(text) + len(w.Reasoning) + 128
 	for _, c := range w.ToolCalls {
@@ -73,7 +74,7 @@ func (e encoder) message(m *agent.Message) []byte {
 		var out [][]byte
 		for _, p := range m.Parts {
 			if p.Result != nil {
-				w := wireMessage{Role: goai.ChatMessageRoleTool, Content: resultText(p.Result), ToolCallID: p.Result.CallID}
+				w := wireMessage{Role: goai.ChatMessageRoleTool, Content: adapter.Result(p.Result), ToolCallID: p.Result.CallID}
 				out = append(out, w.encode())
 			}
 		}
@@ -167,7 +168,7 @@ func (e encoder) call(c *agent.Call, extra opaque) json.RawMessage {
 	case trimmed == "" || trimmed == "null":
 		args = "{}"
 	case trimmed[0] != '{' || !json.Valid(c.Args):
-		args = string(marshal(map[string]string{"_invalid": agent.PlainText(c.Args)}))
+		args = string(adapter.JSON(map[string]string{"_invalid": agent.PlainText(c.Args)}))
 	}
 	function := appendString([]byte(`{"name":`), c.Name)
 	function = appendString(append(function, `,"arguments":`...), args)
@@ -178,58 +179,14 @@ func (e encoder) call(c *agent.Call, extra opaque) json.RawMessage {
 	return extend(append(b, '}'), extra.Fields)
 }
 
-// explanations say in words what an outcome means for the model.
-var explanations = map[agent.Outcome]string{
-	agent.Expired:    "nobody answered, or nothing arrived, in time",
-	agent.Cancelled:  "it was withdrawn",
-	agent.Superseded: "the user wrote meanwhile, and it was withdrawn",
-	agent.Pending:    "not finished: it waits for a person, an event or a time, such as an approval; a note will follow. Do not call it again for this",
-	agent.Unknown:    "it was begun, and nobody knows yet whether it took place; a note will follow. Do not call it again for this",
-}
-
-// resultText is the content of a tool message: what the call gave, or in words
-// how it stands.
-func resultText(r *agent.Result) string {
-	if r.Outcome == agent.Returned || r.Outcome == agent.Answered || r.Outcome == "" {
-		text := agent.PlainText(r.Content)
-		if text == "" {
-			return `{"outcome":"` + string(agent.Returned) + `"}`
-		}
-		if r.Blob != "" {
-			text += "\n[only the beginning of a larger result is shown]"
-		}
-		return text
-	}
-	told := struct {
-		Outcome agent.Outcome   `json:"outcome"`
-		Meaning string          `json:"meaning,omitempty"`
-		Error   json.RawMessage `json:"error,omitempty"`
-		Reason  json.RawMessage `json:"reason,omitempty"`
-		Content json.RawMessage `json:"content,omitempty"`
-	}{Outcome: r.Outcome, Meaning: explanations[r.Outcome]}
-	content := r.Content
-	if len(content) > 0 && !json.Valid(content) {
-		content = agent.JSONText(string(content))
-	}
-	switch r.Outcome {
-	case agent.Failed:
-		told.Error = content
-	case agent.Denied:
-		told.Reason = content
-	default:
-		told.Content = content
-	}
-	return string(marshal(told))
-}
-
 // noteText is a note as the user message that stands for it.
 func noteText(m *agent.Message) string {
 	var b strings.Builder
-	b.WriteString("[note] ")
+	b.WriteString(adapter.NotePrefix)
 	b.WriteString(m.Text())
 	for _, p := range m.Parts {
 		if p.Result != nil {
-			b.WriteString("The call " + p.Result.CallID + " of " + p.Result.Name + " has ended: " + resultText(p.Result) + "\n")
+			b.WriteString(adapter.Ending(p.Result.Name, p.Result))
 		}
 	}
 	return strings.TrimRight(b.String(), "\n")

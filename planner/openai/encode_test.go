@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/internal/adapter"
 	"github.com/fermata-run/fermata/internal/chatserver"
 )
 
@@ -143,7 +144,7 @@ func TestOpaqueGoesBack(t *testing.T) {
 func compact(s string) string {
 	var v any
 	_ = json.Unmarshal([]byte(s), &v) // the test compares
-	return string(marshal(v))
+	return string(adapter.JSON(v))
 }
 
 func assistantOf(t *testing.T, body []byte) map[string]json.RawMessage {
@@ -207,7 +208,7 @@ func TestMergeOfPieces(t *testing.T) {
 				}
 			}
 			want := c.want
-			if fields := string(marshal(got.Fields)); want == "" && fields != "null" || want != "" && compact(fields) != compact(want) {
+			if fields := string(adapter.JSON(got.Fields)); want == "" && fields != "null" || want != "" && compact(fields) != compact(want) {
 				t.Errorf("got  %s\nwant %s", fields, want)
 			}
 		})

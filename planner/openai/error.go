@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/internal/adapter"
 )
 
 // Error is a failed request to a model. It is one line, and holds no key.
@@ -78,7 +79,7 @@ func asFailure(err error) *failure {
 func (m *Model) errorOf(f *failure) error {
 	e := &Error{
 		Host: m.base.Host, Model: m.name, Status: f.status, Code: m.secrets.hide(f.code),
-		Came: oneLine(m.secrets.hide(f.came)), Hint: f.hint, Err: f.cause,
+		Came: adapter.OneLine(m.secrets.hide(f.came)), Hint: f.hint, Err: f.cause,
 	}
 	if f.cause != nil && m.secrets.hide(f.cause.Error()) != f.cause.Error() {
 		e.Err = nil // what it says is in Came
@@ -140,25 +141,8 @@ func (s secrets) hide(text string) string {
 	return text
 }
 
-const longest = 400 // characters of what an endpoint said, in an error
-
-// oneLine makes a text fit for an error message.
-func oneLine(s string) string {
-	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "?")), " ")
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return -1
-		}
-		return r
-	}, s)
-	if r := []rune(s); len(r) > longest {
-		return string(r[:longest]) + "…"
-	}
-	return s
-}
-
 func quote(s string) string {
-	if s = oneLine(s); s == "" {
+	if s = adapter.OneLine(s); s == "" {
 		return "nothing"
 	}
 	return `"` + s + `"`

@@ -76,14 +76,23 @@ func TestFaults(t *testing.T) {
 				if o.NoStream {
 					want = c.whole
 				}
-				if c.stalls {
-					o.FirstByteTimeout, o.IdleTimeout = 100*time.Millisecond, 100*time.Millisecond
+				ask := func(patience time.Duration) (*chatserver.Server, *pauses, *heard, *agent.ModelReply, error) {
+					if c.stalls {
+						o.FirstByteTimeout, o.IdleTimeout = patience, patience
+					}
+					s := chatserver.New(chatserver.Replies(chatserver.Reply{Text: reply, Fault: c.fault}), nil)
+					m, pauses := serve(t, s, &o)
+					m.tail = 50 * time.Millisecond
+					h := new(heard)
+					got, err := m.Generate(t.Context(), userSays("x"), h.emit)
+					return s, pauses, h, got, err
 				}
-				s := chatserver.New(chatserver.Replies(chatserver.Reply{Text: reply, Fault: c.fault}), nil)
-				m, pauses := serve(t, s, &o)
-				m.tail = 50 * time.Millisecond
-				var h heard
-				got, err := m.Generate(t.Context(), userSays("x"), h.emit)
+				patience := 100 * time.Millisecond
+				s, pauses, h, got, err := ask(patience)
+				for c.stalls && len(s.Requests()) == 0 && patience < time.Minute { // the machine is so busy that no request came to stall
+					patience *= 2
+					s, pauses, h, got, err = ask(patience)
+				}
 				text, resets := h.text()
 				if want == passes {
 					if err != nil || got.Message.Text() != reply || text != reply || resets != 0 {

@@ -8,26 +8,16 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/fermata-run/fermata/internal/adapter"
 )
 
 // This file reads and writes JSON where encoding/json's structs do not fit: what
 // must be kept verbatim, and what may be of any type.
 
-// marshal encodes v as it is sent: <, > and & as they are, since each escape
-// costs the model tokens.
-func marshal(v any) []byte {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		panic("openai: a request has no JSON form: " + err.Error()) // cannot happen: raw JSON is validated before
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
-}
-
 func jsonString(s string) []byte { return appendString(nil, s) }
 
-// appendString appends a string as marshal encodes it. Most of what a
+// appendString appends a string as adapter.JSON encodes it. Most of what a
 // conversation adds is strings, so it pays to write them by hand.
 func appendString(b []byte, s string) []byte {
 	start, from, checked := len(b), 0, false
@@ -36,7 +26,7 @@ func appendString(b []byte, s string) []byte {
 		c := s[i]
 		if c >= utf8.RuneSelf {
 			if !checked && (!utf8.ValidString(s[i:]) || strings.Contains(s[i:], "\u2028") || strings.Contains(s[i:], "\u2029")) {
-				return append(b[:start], marshal(s)...) // it is not kept as it is
+				return append(b[:start], adapter.JSON(s)...) // it is not kept as it is
 			}
 			checked = true
 			continue
@@ -56,7 +46,7 @@ func appendString(b []byte, s string) []byte {
 		case '\t':
 			b = append(b, '\\', 't')
 		default:
-			return append(b[:start], marshal(s)...)
+			return append(b[:start], adapter.JSON(s)...)
 		}
 	}
 	return append(append(b, s[from:]...), '"')

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/internal/adapter"
 )
 
 // FuzzJSON holds the walk through JSON against encoding/json, and the reading
@@ -68,7 +69,7 @@ func TestWritesAsEncodingJSONDoes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.OneOf(rapid.String(), rapid.StringOf(rapid.SampledFrom([]rune("a\"\\\n\t\r\b\x00\u2028ä€<>&"))), rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) }))
 		s := text.Draw(t, "text")
-		if got, want := string(appendString([]byte("x"), s)), "x"+string(marshal(s)); got != want {
+		if got, want := string(appendString([]byte("x"), s)), "x"+string(adapter.JSON(s)); got != want {
 			t.Fatalf("got %s, want %s", got, want)
 		}
 		w := &wireMessage{Role: text.Draw(t, "role"), Reasoning: text.Draw(t, "reasoning"), ToolCallID: text.Draw(t, "id")}
@@ -81,7 +82,7 @@ func TestWritesAsEncodingJSONDoes(t *testing.T) {
 		for range rapid.IntRange(0, 3).Draw(t, "calls") {
 			w.ToolCalls = append(w.ToolCalls, encoder{}.call(&agent.Call{ID: text.Draw(t, "call"), Name: s, Args: json.RawMessage(`{"a":"b\"c"}`)}, opaque{}))
 		}
-		if got, want := string(w.encode()), string(marshal(w)); got != want {
+		if got, want := string(w.encode()), string(adapter.JSON(w)); got != want {
 			t.Fatalf("got %s, want %s", got, want)
 		}
 	})

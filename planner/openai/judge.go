@@ -3,13 +3,12 @@ package openai
 import (
 	"bytes"
 	"encoding/json"
-	"math"
 	"net/http"
 	"net/url"
 	"regexp"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/fermata-run/fermata/internal/adapter"
 )
 
 // problem is what an endpoint says went wrong.
@@ -122,7 +121,7 @@ func judge(status int, raw []byte, h http.Header) *failure {
 	// A few kilobytes are enough to know it by, however much was sent.
 	f.classify(p.code[:min(len(p.code), 4<<10)]+" "+p.typ[:min(len(p.typ), 4<<10)], p.message[:min(len(p.message), 4<<10)], h)
 	if f.transient {
-		f.after = retryAfter(h, time.Now())
+		f.after = adapter.RetryAfter(h, time.Now())
 	}
 	return f
 }
@@ -175,31 +174,6 @@ func locationHost(h http.Header) string {
 		return "another path of the same host"
 	}
 	return u.Scheme + "://" + u.Host
-}
-
-const longestWait = 24 * time.Hour
-
-// retryAfter reads how long the endpoint wants to be left alone: 0 if it does
-// not say, and no more than a day whatever it says.
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	wait := func(s string, unit time.Duration) (time.Duration, bool) {
-		f, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
-		if err != nil || math.IsNaN(f) {
-			return 0, false
-		}
-		return time.Duration(min(max(f*float64(unit), 0), float64(longestWait))), true
-	}
-	if d, ok := wait(h.Get("Retry-After-Ms"), time.Millisecond); ok {
-		return d
-	}
-	v := h.Get("Retry-After")
-	if d, ok := wait(v, time.Second); ok {
-		return d
-	}
-	if t, err := http.ParseTime(v); err == nil {
-		return min(max(t.Sub(now), 0), longestWait)
-	}
-	return 0
 }
 
 var title = regexp.MustCompile(`(?is)<title[^>]*>(.{0,200}?)</title>`)

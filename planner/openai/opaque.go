@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/internal/adapter"
 )
 
 // opaque is what the package keeps in Message.Opaque and Part.Opaque: fields of
@@ -78,7 +79,7 @@ func (g *gathered) opaque(host string, function *gathered) map[string]json.RawMe
 	if o.Fields == nil && o.Function == nil {
 		return nil
 	}
-	return map[string]json.RawMessage{Provider: marshal(o)}
+	return map[string]json.RawMessage{Provider: adapter.JSON(o)}
 }
 
 // growing are strings that a stream sends bit by bit. Other strings, such as an
@@ -126,7 +127,7 @@ func mergeObjects(pieces []json.RawMessage) json.RawMessage {
 	for _, p := range pieces {
 		eachField(p, func(name string, v json.RawMessage) { g.add(name, v) })
 	}
-	return marshal(g.fields())
+	return adapter.JSON(g.fields())
 }
 
 // mergeLists joins lists. Items that are pieces of the same thing, as their

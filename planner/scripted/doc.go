@@ -15,4 +15,8 @@
 //
 // Where the answer depends on what was asked, [Func] makes a model of a Go
 // function.
+//
+// A scripted model is as strict as the strictest provider: it refuses a
+// conversation that is not well-formed, so that a test finds what would otherwise
+// be found in production.
 package scripted

@@ -19,7 +19,9 @@ func ExampleNew() {
 	first, _ := m.Generate(context.Background(), req, nil)
 	fmt.Println(first.Message.Text(), first.Message.Calls()[0].Name, string(first.Message.Calls()[0].Args))
 
-	req.Messages = append(req.Messages, &first.Message)
+	req.Messages = append(req.Messages, &first.Message, &agent.Message{Role: agent.RoleTool, Parts: []agent.Part{
+		{Result: &agent.Result{CallID: first.Message.Calls()[0].ID, Outcome: agent.Returned, Content: agent.JSONText("on its way")}},
+	}})
 	second, _ := m.Generate(context.Background(), req, nil)
 	fmt.Println(second.Message.Text())
 	// Output:

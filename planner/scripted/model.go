@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/internal/wellformed"
 )
 
 // Name is what a scripted model gives as the model that answered.
@@ -48,12 +49,20 @@ func Func(f func(req *agent.ModelRequest) (*agent.ModelReply, error)) *Model {
 // Generate answers with the next reply of the script. It returns ctx.Err() as
 // soon as ctx has ended. A reply that fails after words were emitted takes them
 // back with a Reset.
+//
+// A conversation that a strict provider would refuse is an error that says what is
+// wrong with it: a call without its result, a result without its call, an id that
+// two calls have, an empty message. That is a bug of whoever asks, and nothing that
+// the script could answer.
 func (m *Model) Generate(ctx context.Context, req *agent.ModelRequest, emit func(agent.Delta)) (*agent.ModelReply, error) {
 	if emit == nil {
 		emit = func(agent.Delta) {}
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if err := wellformed.Check(req.Messages); err != nil {
+		return nil, fmt.Errorf("scripted: the conversation is not well-formed: %w", err)
 	}
 	reply, err := m.reply(req)
 	spoken := false

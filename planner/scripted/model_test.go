@@ -22,6 +22,15 @@ func request(msgs ...agent.Message) *agent.ModelRequest {
 	return req
 }
 
+// results is the message with a result for each call of m.
+func results(m *agent.Message) agent.Message {
+	answer := agent.Message{Role: agent.RoleTool}
+	for _, c := range m.Calls() {
+		answer.Parts = append(answer.Parts, agent.Part{Result: &agent.Result{CallID: c.ID, Name: c.Name, Outcome: agent.Returned}})
+	}
+	return answer
+}
+
 func TestPlaysInOrder(t *testing.T) {
 	m := scripted.New(
 		scripted.Say("I look. ").And(scripted.Call("lookup", `{"order":7}`)).And(scripted.Call("clock", nil)),
@@ -43,7 +52,7 @@ func TestPlaysInOrder(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(first, again) {
 		t.Fatalf("asked again it differs: %+v %v", again, err)
 	}
-	conv = append(conv, first.Message, agent.Message{Role: agent.RoleTool})
+	conv = append(conv, first.Message, results(&first.Message))
 	second, err := m.Generate(t.Context(), request(conv...), nil)
 	if err != nil || second.Message.Text() != "Done." || second.Model != scripted.Name {
 		t.Fatalf("got %+v, %v", second, err)
@@ -102,6 +111,29 @@ func TestFailures(t *testing.T) {
 				t.Fatalf("got %v, %v, reset %v", reply, err, reset)
 			}
 		})
+	}
+}
+
+// What a real provider would refuse is found with a scripted model, too.
+func TestRefusesWhatIsNotWellFormed(t *testing.T) {
+	asked := false
+	for name, m := range map[string]*scripted.Model{
+		"New": scripted.New(scripted.Call("lookup", nil), scripted.Say("Done.")),
+		"Func": scripted.Func(func(*agent.ModelRequest) (*agent.ModelReply, error) {
+			asked = true
+			return &agent.ModelReply{Message: *agent.Said("Done.")}, nil
+		}),
+	} {
+		unanswered := agent.Message{Role: agent.RoleAssistant, Parts: []agent.Part{{Call: &agent.Call{ID: "call_0_0", Name: "lookup"}}}}
+		emitted := false
+		reply, err := m.Generate(t.Context(), request(agent.Text("x"), unanswered), func(agent.Delta) { emitted = true })
+		want := `scripted: the conversation is not well-formed: message 1, of role "assistant", part 0: the call "call_0_0" of "lookup" has no result`
+		if reply != nil || err == nil || !strings.HasPrefix(err.Error(), want) || emitted || asked {
+			t.Errorf("%s: got %v, %v, emitted %v, asked %v", name, reply, err, emitted, asked)
+		}
+		if _, ok := agent.IsTransient(err); ok {
+			t.Errorf("%s: it does not get better by itself", name)
+		}
 	}
 }
 

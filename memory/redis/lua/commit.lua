@@ -7,10 +7,11 @@
 --       2 number and 3 id of the last record that the step was decided on; 0 and '' create the run
 --       4 the claim, or ''   5 PUBLISH or SPUBLISH   6 channel of news   7 channel of the run
 --       8 agent  9 status  10 title  11 reason  12 wake-up time, or ''
---       13 '1' if the step clears the strikes   14 the snapshot, or ''
---       15 number of records  16 of opened asks  17 of closed asks
---       18 time of the first and 19 of the last record, 20 id of the last record
---       21 '1' if the caller waits for replicas or the disk, which follow a write
+--       13 the run that started it as a delegate, or ''
+--       14 '1' if the step clears the strikes   15 the snapshot, or ''
+--       16 number of records  17 of opened asks  18 of closed asks
+--       19 time of the first and 20 of the last record, 21 id of the last record
+--       22 '1' if the caller waits for replicas or the disk, which follow a write
 --       then the records; then for each opened ask its id, score and value; then the ids of closed asks
 -- Returns {now, 'ok'}; or, with nothing changed, {now, 'done'} (the records are there
 --       already), {now, 'conflict', seq, id}, {now, 'lost'}, {now, 'erased'},
@@ -19,12 +20,12 @@
 local run, log, asks = KEYS[1], KEYS[2], KEYS[4]
 local id, base_seq, base_id, claim = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local agent, wake = ARGV[8], ARGV[12]
-local records, opened, closed = tonumber(ARGV[15]), tonumber(ARGV[16]), tonumber(ARGV[17])
-local first = 22
+local records, opened, closed = tonumber(ARGV[16]), tonumber(ARGV[17]), tonumber(ARGV[18])
+local first = 23
 local now = clock()
 local reply = int(now)
 
-local h = redis.call('HMGET', run, 'seq', 'id', 'token', 'agent', 'strikes', 'title', 'reason', 'wake')
+local h = redis.call('HMGET', run, 'seq', 'id', 'token', 'agent', 'strikes', 'title', 'reason', 'wake', 'parent')
 local seq, token = tonumber(h[1] or 0), h[3]
 if not h[1] then
   if redis.call('SISMEMBER', KEYS[7], id) == 1 then return {reply, 'erased'} end
@@ -40,7 +41,7 @@ if seq ~= base_seq or (h[2] or '') ~= base_id then
       own = own and string.match(there[i], '^%S+') == string.match(ARGV[first + i - 1], '^%S+')
     end
     if own then
-      if ARGV[21] == '1' then
+      if ARGV[22] == '1' then
         local wrote = redis.pcall('HSET', run, 'seq', int(seq))
         if type(wrote) == 'table' then return {reply, 'done, and not waited for', wrote.err} end
       end
@@ -70,7 +71,7 @@ for i = first, first + records - 1, 1000 do
   redis.call('RPUSH', log, unpack(ARGV, i, math.min(i + 999, first + records - 1)))
 end
 local fields, gone = {'agent', agent, 'status', ARGV[9]}, {}
-for i, name in ipairs({'title', 'reason', 'wake'}) do -- an empty one takes no room
+for i, name in ipairs({'title', 'reason', 'wake', 'parent'}) do -- an empty one takes no room
   if ARGV[9 + i] ~= '' then
     fields[#fields + 1] = name
     fields[#fields + 1] = ARGV[9 + i]
@@ -79,17 +80,17 @@ for i, name in ipairs({'title', 'reason', 'wake'}) do -- an empty one takes no r
   end
 end
 if records > 0 then
-  for _, v in ipairs({'seq', int(seq + records), 'id', ARGV[20]}) do fields[#fields + 1] = v end
+  for _, v in ipairs({'seq', int(seq + records), 'id', ARGV[21]}) do fields[#fields + 1] = v end
 end
 if not h[1] then
   fields[#fields + 1] = 'created'
-  fields[#fields + 1] = ARGV[18]
+  fields[#fields + 1] = ARGV[19]
 end
 redis.call('HSET', run, unpack(fields))
 if #gone > 0 then redis.call('HDEL', run, unpack(gone)) end
-if records > 0 then redis.call('ZADD', KEYS[5], '-' .. ARGV[19], id) end
+if records > 0 then redis.call('ZADD', KEYS[5], '-' .. ARGV[20], id) end
 if h[4] ~= agent then redis.call('SADD', KEYS[8], agent) end
-if ARGV[14] ~= '' then redis.call('SET', KEYS[3], ARGV[14]) end
+if ARGV[15] ~= '' then redis.call('SET', KEYS[3], ARGV[15]) end
 
 local at = first + records
 for i = at, at + 3 * opened - 1, 3 do
@@ -104,7 +105,7 @@ end
 
 local score = tonumber(wake)
 local strikes = tonumber(h[5]) or 0
-local moved, forgiven = h[4] and h[4] ~= agent, ARGV[13] == '1' and strikes > 0
+local moved, forgiven = h[4] and h[4] ~= agent, ARGV[14] == '1' and strikes > 0
 if token and (moved or forgiven) then -- the end of the lease stays as it is
   score = tonumber(redis.call('ZSCORE', KEYS[11] or KEYS[9], id) or redis.call('ZSCORE', KEYS[12] or KEYS[10], id) or now)
 end
@@ -126,5 +127,5 @@ if claim == '' then
     announce(ARGV[5], ARGV[6], id, agent, score, now)
   end
 end
-redis.call(ARGV[5], ARGV[7], 'end ' .. int(seq + records) .. ' ' .. (records > 0 and ARGV[20] or base_id))
+redis.call(ARGV[5], ARGV[7], 'end ' .. int(seq + records) .. ' ' .. (records > 0 and ARGV[21] or base_id))
 return {reply, 'ok'}
