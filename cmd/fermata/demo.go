@@ -1,11 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -24,10 +28,10 @@ func demoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "A guided tour of a minute, in a store of its own",
-		Long: `A guided tour of a minute that needs no key and no network: tools in parallel, an
-approval, and a worker process that is killed in the middle of a refund. The tour
-types real commands, and proves from the log what it has shown; it fails if
-anything was not so.`,
+		Long: `A guided tour of a minute that needs no key and no network: tools in parallel, tasks
+for another agent, a hand-off, who may approve what, and a worker process that is
+killed in the middle of two refunds. The tour types real commands, and proves from
+the logs what it has shown; it fails if anything was not so.`,
 		Example: "  fermata demo\n  fermata demo --fast    # without pauses for reading",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -60,6 +64,9 @@ type tour struct {
 	store memory.Store
 	orch  *orchestrator.Orchestrator
 	bank  *desk.Bank
+
+	// The runs of its acts.
+	parallel, tasks, handed, refunds agent.RunID
 }
 
 func demo(ctx context.Context, fast, noColor bool) error {
@@ -93,8 +100,13 @@ func demo(ctx context.Context, fast, noColor bool) error {
 }
 
 const (
-	question = "Where are orders 1043 and 1046?"
-	request  = "Please refund order 1042, it arrived broken."
+	where    = "Where are orders 1043 and 1046?"
+	charged  = "Why was I charged VAT on orders 1042 and 1043?"
+	sendBack = "I want to return order 1045."
+	request  = "Please refund orders 1042 and 1046."
+	customer = "ann"
+	helper   = "carl"
+	chief    = "bob"
 )
 
 // acts are the tour.
@@ -103,57 +115,128 @@ func (t *tour) acts() error {
 	t.tell("Every run is a log in one file. The processes of this machine share it.")
 	t.typed("export FERMATA_STORE=" + t.path)
 
-	t.heading("1  Tools in parallel")
-	t.tell("The desk looks up two orders and two parcels at once. Each result is durable as it comes.")
-	if err := t.command(0, "chat", question); err != nil {
-		return err
+	for _, act := range []func() error{t.toolsAct, t.tasksAct, t.handOffAct} {
+		if err := act(); err != nil {
+			return err
+		}
 	}
-	t.heading("2  A person approves")
-	t.tell("More than 100 EUR needs a person. The command ends here: a run that waits is bytes in a file.")
-	if err := t.command(3, "chat", request); err != nil {
-		return err
-	}
-	ask, err := t.openAsk()
+	asks, err := t.approvalsAct()
 	if err != nil {
 		return err
 	}
-	t.tell("Anybody with the file may answer, from any process, now or next month.")
-	if err := t.command(0, "asks", "answer", string(ask.ID), "--approve", "--by", "ann"); err != nil {
-		return err
-	}
-	killed, err := t.kill(ask)
+	killed, err := t.kill(len(asks))
 	if err != nil {
 		return err
 	}
-	if err := t.takeOver(ask.ID.Run()); err != nil {
+	if err := t.takeOver(t.refunds); err != nil {
 		return err
 	}
-	return t.prove(ask, killed)
+	return t.prove(asks, killed)
 }
 
-// openAsk returns the ask that the second act has opened.
-func (t *tour) openAsk() (*agent.Ask, error) {
+func (t *tour) toolsAct() (err error) {
+	t.heading("1  Tools in parallel")
+	t.tell("The desk looks up two orders and two parcels at once. Each result is durable as it comes.")
+	t.parallel, err = t.chat(0, where)
+	return err
+}
+
+func (t *tour) tasksAct() (err error) {
+	t.heading("2  Tasks for another agent")
+	t.tell("Invoices are for billing. Each task is a run of its own, on any worker.")
+	if t.tasks, err = t.chat(0, charged); err != nil {
+		return err
+	}
+	return t.command(0, "runs", "show", string(t.tasks))
+}
+
+func (t *tour) handOffAct() (err error) {
+	t.heading("3  A hand-off, and a form")
+	t.tell("Returns goes on with the customer, in the same run. It waits for a form; a run that waits is bytes in a file.")
+	if t.handed, err = t.chat(3, sendBack, "--user", customer); err != nil {
+		return err
+	}
+	asks, err := t.openAsks(1)
+	if err != nil {
+		return err
+	}
+	if err := t.command(0, "asks", "answer", string(asks[0].ID), "--user", customer,
+		"--field", "reason=I changed my mind", "--field", "opened=no", "--field", "pickup=2026-03-14"); err != nil {
+		return err
+	}
+	return t.command(0, "chat", "--run", string(t.handed), nothing)
+}
+
+// approvalsAct has two refunds approved, and returns the asks.
+func (t *tour) approvalsAct() (asks []*agent.Ask, err error) {
+	t.heading("4  Who may approve")
+	t.tell(fmt.Sprintf("More than %.0f EUR needs a person, more than %.0f EUR a supervisor who is not the customer. If none answers within 2 hours, the managers are asked.", desk.ApproveAbove, desk.SuperviseAbove))
+	if t.refunds, err = t.chat(3, request, "--user", customer); err != nil {
+		return nil, err
+	}
+	if asks, err = t.openAsks(2); err != nil {
+		return nil, err
+	}
+	low, high := string(asks[0].ID), string(asks[1].ID)
+	if err := t.command(0, "asks", "show", high); err != nil {
+		return nil, err
+	}
+	t.tell("From any process, now or next month:")
+	for _, c := range []struct {
+		code int
+		args []string
+	}{
+		{0, []string{low, "--approve", "--user", helper}},
+		{1, []string{high, "--approve", "--user", customer}},
+		{1, []string{high, "--approve", "--user", helper}},
+		{0, []string{high, "--approve", "--user", chief, "--group", desk.Supervisors}},
+	} {
+		if err := t.command(c.code, append([]string{"asks", "answer"}, c.args...)...); err != nil {
+			return nil, err
+		}
+	}
+	return asks, nil
+}
+
+// chat says something in a new run, and returns that.
+func (t *tour) chat(want int, words string, more ...string) (agent.RunID, error) {
+	if err := t.command(want, append([]string{"chat", words}, more...)...); err != nil {
+		return "", err
+	}
+	page, err := t.orch.Runs(t.ctx, memory.RunQuery{Roots: true, Limit: 1})
+	if err != nil {
+		return "", err
+	}
+	if len(page.Runs) != 1 {
+		return "", errors.New("not proven: the chat has left no run in the store")
+	}
+	return page.Runs[0].Run, nil
+}
+
+// openAsks returns what is asked, which are so many, the oldest first.
+func (t *tour) openAsks(want int) ([]*agent.Ask, error) {
 	asks, _, err := t.orch.Asks(t.ctx, memory.AskQuery{})
 	if err != nil {
 		return nil, err
 	}
-	if len(asks) != 1 {
-		return nil, fmt.Errorf("not proven: one approval should be open, and there are %d", len(asks))
+	if len(asks) != want {
+		return nil, fmt.Errorf("not proven: %d should be asked, and %d is", want, len(asks))
 	}
-	return asks[0], nil
+	slices.SortFunc(asks, func(a, b *agent.Ask) int { return cmp.Compare(a.ID, b.ID) })
+	return asks, nil
 }
 
-// kill has a worker begin the refund, and kills it when the bank has paid and
+// kill has a worker begin the refunds, and kills it when the bank has paid and
 // has not answered yet.
-func (t *tour) kill(ask *agent.Ask) (*worker, error) {
-	t.heading("3  The worker is killed in the middle of the refund")
-	t.tell("A worker takes the run up. This bank pays at once and answers after 2 seconds; in between, kill -9.")
+func (t *tour) kill(refunds int) (*worker, error) {
+	t.heading("5  The worker is killed in the middle of the refunds")
+	t.tell("This bank pays at once and answers after 2 seconds; in between, kill -9.")
 	w, err := t.work(1, desk.PauseVar+"=2s")
 	if err != nil {
 		return nil, err
 	}
 	defer w.end()
-	entry, err := t.paid(w)
+	entries, err := t.paid(w, refunds)
 	if err != nil {
 		return nil, err
 	}
@@ -161,13 +244,17 @@ func (t *tour) kill(ask *agent.Ask) (*worker, error) {
 		return nil, err
 	}
 	t.typed(fmt.Sprintf("kill -9 %d", w.pid()))
-	t.tell(fmt.Sprintf("The bank's ledger says: order %d, %.2f EUR, paid, asked by process %d. That process is dead (%s), and so is all that it knew. Was the money paid? Nobody who is alive has heard.",
-		entry.Order, entry.Amount, entry.Process, w.fate()))
+	var paid []string
+	for _, e := range entries {
+		paid = append(paid, fmt.Sprintf("%.2f EUR for order %d", e.Amount, e.Order))
+	}
+	t.tell(fmt.Sprintf("The bank's ledger says: %s, paid. Process %d, which asked for it, is dead (%s). Was the money paid? Nobody who is alive has heard.",
+		strings.Join(paid, ", "), w.pid(), w.fate()))
 	return w, nil
 }
 
-// paid waits for a payment in the ledger.
-func (t *tour) paid(w *worker) (*desk.Entry, error) {
+// paid waits for so many payments in the ledger.
+func (t *tour) paid(w *worker, want int) ([]desk.Entry, error) {
 	ctx, cancel := context.WithTimeout(t.ctx, 30*time.Second)
 	defer cancel()
 	for tick := time.NewTicker(5 * time.Millisecond); ; {
@@ -175,8 +262,8 @@ func (t *tour) paid(w *worker) (*desk.Entry, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(entries) > 0 {
-			return &entries[0], nil
+		if len(entries) >= want {
+			return entries, nil
 		}
 		select {
 		case <-tick.C:
@@ -190,8 +277,8 @@ func (t *tour) paid(w *worker) (*desk.Entry, error) {
 
 // takeOver has a second worker go on with the run to the end of its turn.
 func (t *tour) takeOver(id agent.RunID) error {
-	t.heading("4  Another worker takes over")
-	t.tell(fmt.Sprintf("It finds a refund that was begun. That may still come back until its time-out of %s has passed; then the outcome is unknown. It is not made again: the tool asks the bank what became of it.", desk.RefundTimeout))
+	t.heading("6  Another worker takes over")
+	t.tell(fmt.Sprintf("It finds refunds that were begun, and makes none again: when their time-out of %s has passed, the tool asks the bank what became of them.", desk.RefundTimeout))
 	w, err := t.work(2)
 	if err != nil {
 		return err

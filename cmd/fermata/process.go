@@ -27,10 +27,16 @@ func (t *tour) environment(more ...string) []string {
 	return append(env, more...)
 }
 
+// nothing, as a command's last word, has it read nothing.
+const nothing = "</dev/null"
+
 // command types a command and runs it. It is an error if it ends with another
 // code than wanted.
 func (t *tour) command(want int, args ...string) error {
 	t.typed("fermata " + quoted(args))
+	if args[len(args)-1] == nothing {
+		args = args[:len(args)-1] // what a command is given to read, unless it is told otherwise
+	}
 	cmd := exec.CommandContext(t.ctx, t.self, args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = t.environment(), os.Stdout, os.Stdout
 	err := cmd.Run()
@@ -41,6 +47,9 @@ func (t *tour) command(want int, args ...string) error {
 	if got := cmd.ProcessState.ExitCode(); got != want {
 		return fmt.Errorf("not proven: fermata %s ended with code %d, and %d was expected", args[0], got, want)
 	}
+	if want != 0 {
+		t.fold("", "", t.paint("2", fmt.Sprintf("(exit code %d)", want)))
+	}
 	t.rest()
 	return nil
 }
@@ -49,7 +58,9 @@ func quoted(args []string) string {
 	words := make([]string, len(args))
 	for i, a := range args {
 		words[i] = a
-		if strings.ContainsAny(a, " ?") {
+		if name, value, ok := strings.Cut(a, "="); ok && strings.Contains(value, " ") {
+			words[i] = name + `="` + value + `"`
+		} else if strings.ContainsAny(a, " ?") {
 			words[i] = `"` + a + `"`
 		}
 	}

@@ -19,7 +19,9 @@ type answering struct {
 	approve             bool
 	edit, deny, instead string
 	choice, value, text string
-	note, by            string
+	fields              []string
+	note                string
+	by                  person
 }
 
 func (p *program) asksAnswerCommand() *cobra.Command {
@@ -29,14 +31,20 @@ func (p *program) asksAnswerCommand() *cobra.Command {
 		Short: "Answer what is asked",
 		Long: `Answer what is asked. An ask takes one answer: the same again does no harm, another
 is refused. The answer is durable when the command ends; if nobody drives the run,
-it says how to go on.`,
+it says how to go on. A form takes --field for each of its fields, or --value; on a
+terminal, without either, it is filled in field by field.
+
+` + vouched,
 		Example: p.example(
 			"asks answer 7k2m --approve", "let the call be made",
 			`asks answer 7k2m --edit '{"order":1042}'`, "with other arguments",
 			`asks answer 7k2m --deny "too late"`, "the agent is told why",
 			`asks answer 7k2m --instead '"a voucher"'`, "give the result in the tool's stead",
 			"asks answer 7k2m --choice happened", "one of the choices",
-			`asks answer 7k2m --text "Bremen"`, "the answer to a question"),
+			`asks answer 7k2m --choice skip --value '{"sum":3}'`, "a choice, and what is said beside it",
+			`asks answer 7k2m --text "Bremen"`, "the answer to a question",
+			`asks answer 7k2m --field city=Bremen --field floor=2`, "a form",
+			"asks answer 7k2m --approve --user bob --group supervisors", "as bob of the supervisors"),
 		Args:              exactly(1, "the id of an ask"),
 		ValidArgsFunction: p.completeAsks,
 		RunE:              a.main,
@@ -49,56 +57,69 @@ it says how to go on.`,
 	f.StringVar(&a.choice, "choice", "", "one of the ask's `choices`")
 	f.StringVar(&a.value, "value", "", "the answer as `JSON`")
 	f.StringVar(&a.text, "text", "", "the answer as `text`")
-	f.StringVar(&a.note, "note", "", "a `note` for the agent and the log")
-	f.StringVar(&a.by, "by", "", "`who` answers; default is who is logged in")
+	f.StringArrayVar(&a.fields, "field", nil, "a field of a form, as `name=value`; repeatable")
+	f.StringVar(&a.note, "note", "", "a `note` for the log, and beside a choice other than an approval for the agent")
+	a.by.flags(cmd, "answers")
+	f.StringVar(&a.by.user, "by", "", "the same as --user")
+	_ = f.MarkHidden("by")
 	_ = cmd.RegisterFlagCompletionFunc("choice", a.completeChoices)
+	_ = cmd.RegisterFlagCompletionFunc("field", a.completeFields)
 	return cmd
 }
 
 func (a *answering) main(cmd *cobra.Command, args []string) error {
 	ctx := cmd.Context()
-	answer, err := a.answer(cmd)
+	answer, err := a.answer(cmd.Flags().Changed)
 	if err != nil {
 		return err
 	}
-	store, err := a.open(true)
-	if err != nil {
-		return err
+	said := answer.Choice != "" || len(answer.Value) > 0 || len(a.fields) > 0
+	if !said && !isTerminal(a.in) {
+		return a.unsaid(args[0])
 	}
-	defer store.Close()
-	ask, err := findAsk(ctx, store, args[0])
-	if err != nil {
-		return err
-	}
-	if answer.Choice == agent.Approve {
-		answer.Digest = ask.Digest
-	}
-	return a.give(ctx, store, ask, answer)
+	return a.withAsk(ctx, args[0], func(store memory.Store, o *orchestrator.Orchestrator, ask *agent.Ask) error {
+		switch {
+		case !said && ask.Kind == "":
+			return a.notOpen(ask.ID)
+		case !said && ask.Kind == agent.AskForm && isTerminal(a.out) && !a.json:
+			return a.fillIn(ctx, store, o, ask, answer)
+		case !said:
+			return a.unsaid(args[0])
+		case len(a.fields) > 0 && ask.Kind == "":
+			return a.notOpen(ask.ID)
+		case len(a.fields) > 0:
+			if answer.Value, err = filled(ask, a.fields); err != nil {
+				return err
+			}
+		}
+		if answer.Choice == agent.Approve {
+			answer.Digest = ask.Digest
+		}
+		if err := o.Answer(ctx, ask.ID, answer); err != nil {
+			return hinted(err)
+		}
+		return a.accepted(ctx, store, o, ask, answer)
+	})
 }
 
-// answer makes the answer of the flags.
-func (a *answering) answer(cmd *cobra.Command) (agent.Answer, error) {
-	answer := agent.Answer{By: agent.User{ID: orLogin(a.by)}, Note: a.note, Choice: a.choice}
-	hows := []string{"approve", "edit", "deny", "instead", "choice"}
-	values := []string{"edit", "instead", "value", "text"}
-	set := cmd.Flags().Changed
-	how, value := "", ""
-	for _, name := range hows {
-		if set(name) && how != "" {
-			return answer, usage("--%s and --%s cannot both be the answer", how, name)
-		} else if set(name) {
-			how = name
-		}
+// unsaid is the error of an answer that says nothing.
+func (a *answering) unsaid(id string) error {
+	return usage("give an answer: --approve, --edit, --deny, --instead, --choice, --value, --text or --field; %s shows what is asked", a.line("asks", "show", id))
+}
+
+// answer makes the answer of the flags, but for the fields of a form.
+func (a *answering) answer(set func(flag string) bool) (agent.Answer, error) {
+	answer := agent.Answer{By: a.by.as(), Note: a.note, Choice: a.choice}
+	if err := a.by.bad(); err != nil {
+		return answer, err
 	}
-	for _, name := range values {
-		if set(name) && value != "" {
-			return answer, usage("--%s and --%s cannot both be the answer", value, name)
-		} else if set(name) {
-			value = name
-		}
+	how, err := oneOf(set, "approve", "edit", "deny", "instead", "choice", "field")
+	if err != nil {
+		return answer, err
 	}
-	if how == "" && value == "" {
-		return answer, usage("give an answer: --approve, --edit, --deny, --instead, --choice, --value or --text; %s shows what is asked", a.line("asks", "show", cmd.Flags().Arg(0)))
+	value, err := oneOf(set, "edit", "instead", "value", "text", "field")
+	if err != nil {
+		return answer, err
 	}
 	switch how {
 	case "approve":
@@ -110,9 +131,11 @@ func (a *answering) answer(cmd *cobra.Command) (agent.Answer, error) {
 	case "instead":
 		answer.Choice = agent.Instead
 	}
-	var err error
 	switch value {
 	case "text":
+		if strings.TrimSpace(a.text) == "" {
+			return answer, usage(`--text has no words in it; if that is to be the answer: --value '""'`)
+		}
 		answer.Value = agent.JSONText(a.text)
 	case "edit":
 		answer.Value, err = jsonFlag("edit", a.edit)
@@ -124,6 +147,20 @@ func (a *answering) answer(cmd *cobra.Command) (agent.Answer, error) {
 	return answer, err
 }
 
+// oneOf returns which of the flags is set; two of them cannot be.
+func oneOf(set func(flag string) bool, flags ...string) (one string, err error) {
+	for _, name := range flags {
+		if !set(name) {
+			continue
+		}
+		if one != "" {
+			return "", usage("--%s and --%s cannot both be the answer", one, name)
+		}
+		one = name
+	}
+	return one, nil
+}
+
 func jsonFlag(name, text string) (json.RawMessage, error) {
 	if !json.Valid([]byte(text)) {
 		return nil, usage("the value of --%s is not JSON: %s; quote it for the shell, and text within it by double quotes", name, fit(cleanLine(text), 60))
@@ -131,15 +168,8 @@ func jsonFlag(name, text string) (json.RawMessage, error) {
 	return json.RawMessage(text), nil
 }
 
-// give gives the answer, and tells what becomes of the run.
-func (a *answering) give(ctx context.Context, store memory.Store, ask *agent.Ask, answer agent.Answer) error {
-	o, err := orchestrator.New(store, nil, nil)
-	if err != nil {
-		return err
-	}
-	if err := o.Answer(ctx, ask.ID, answer); err != nil {
-		return err
-	}
+// accepted tells what becomes of the run.
+func (a *answering) accepted(ctx context.Context, store memory.Store, o *orchestrator.Orchestrator, ask *agent.Ask, answer agent.Answer) error {
 	if a.json {
 		return a.printJSON(struct {
 			Ask    agent.AskID `json:"ask"`

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fermata-run/fermata/agent"
 	"github.com/fermata-run/fermata/memory"
+	"github.com/fermata-run/fermata/planner/graph"
 )
 
 // An App is a program with agents, whose command line [Main] is.
@@ -32,7 +33,11 @@ type App struct {
 	// path is a URL, a server of memory/redis.
 	Open func(path string) (memory.Store, error)
 
-	Commands []*cobra.Command // the program's own, beside chat, runs, asks, work and store
+	// Graphs has what the program's graphs use beside their definitions: functions of
+	// Go and models. Nil is nothing.
+	Graphs *graph.Options
+
+	Commands []*cobra.Command // the program's own, beside chat, runs, asks, signal, work, graph and store
 }
 
 // Setup is what agents are made of.
@@ -82,7 +87,7 @@ share it, and each of them may be killed at any moment.`,
 	flags.StringVar(&p.storeFlag, "store", "", "the store's `file`, or redis://host:port (FERMATA_STORE; default "+tilde(p.defaultStore())+")")
 	flags.BoolVar(&p.json, "json", false, "print JSON, one object per line")
 	flags.BoolVar(&p.noColor, "no-color", false, "never use colours (NO_COLOR)")
-	root.AddCommand(p.chatCommand(), p.runsCommand(), p.asksCommand(), p.workCommand(), p.storeCommand())
+	root.AddCommand(p.chatCommand(), p.runsCommand(), p.asksCommand(), p.signalCommand(), p.workCommand(), p.graphCommand(), p.storeCommand())
 	root.AddCommand(p.app.Commands...)
 	return root
 }

@@ -4,12 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/internal/schema"
 )
 
 // showAsk tells what a person is asked, with all that they need to decide.
@@ -18,10 +18,13 @@ func showAsk(a *agent.Ask, now time.Time) []para {
 	if a.Kind == agent.AskApproval {
 		head = cleanLine(a.Tool) + " needs your approval: " + cleanLine(strings.TrimSpace(strings.TrimPrefix(a.Prompt, "May "+a.Tool+" be called?")))
 	}
+	if path := pathOf(a.Path); path != "" {
+		head = path + ": " + head
+	}
 	out := []para{{gap: true, mark: "? ", tint: yellow, text: head, paint: bold}}
 	out = append(out, showArgs(a.Args)...)
 	if !a.Due.IsZero() {
-		out = append(out, para{mark: "    ", text: "to be answered within " + ago(a.Due.Sub(now)), paint: dim})
+		out = append(out, para{mark: "    ", text: "to be answered within " + dueIn(a.Due, now), paint: dim})
 	}
 	return out
 }
@@ -103,13 +106,20 @@ func askPrompt(a *agent.Ask) string {
 	return what + strings.Join(keys, "/") + " › "
 }
 
-// chosenBy finds the choice that a line means: its letter, its number or itself.
-// It returns "" if the line is something else.
+// chosenBy finds the choice that a line means: itself, and only then itself in other
+// letters, its letter or its number. It returns "" if the line is something else.
 func chosenBy(a *agent.Ask, line string) string {
-	line = strings.ToLower(strings.TrimSpace(line))
-	for i, c := range a.Choices {
-		if line == strings.ToLower(c) || own(a) && line == letters[c] || !own(a) && line == strconv.Itoa(i+1) {
-			return c
+	line = strings.TrimSpace(line)
+	for _, means := range []func(i int, c string) bool{
+		func(_ int, c string) bool { return line == c },
+		func(_ int, c string) bool { return strings.EqualFold(line, c) },
+		func(_ int, c string) bool { return own(a) && strings.EqualFold(line, letters[c]) },
+		func(i int, _ string) bool { return !own(a) && line == strconv.Itoa(i+1) },
+	} {
+		for i, c := range a.Choices {
+			if means(i, c) {
+				return c
+			}
 		}
 	}
 	return ""
@@ -129,25 +139,30 @@ func needs(a *agent.Ask, choice string) string {
 	return ""
 }
 
-// valueOf reads a value that a person has typed: JSON where it is some and the
-// schema wants more than text, and otherwise its text.
-func valueOf(line string, schema json.RawMessage) json.RawMessage {
+// valueOf reads a value that a person has typed: JSON where it is some and fits a
+// schema that wants more than text, and otherwise its text. What fits neither way is
+// JSON, which a complaint tells more of.
+func valueOf(line string, want json.RawMessage) json.RawMessage {
 	line = strings.TrimSpace(line)
-	if json.Valid([]byte(line)) && !wantsText(schema) {
-		return json.RawMessage(line)
+	value, text := json.RawMessage(line), agent.JSONText(line)
+	switch {
+	case !json.Valid(value), wantsText(want):
+		return text
+	case schema.Validate(want, value) != nil && schema.Validate(want, text) == nil:
+		return text
 	}
-	return agent.JSONText(line)
+	return value
 }
 
 // wantsText reports whether the schema takes strings only, or says nothing.
-func wantsText(schema json.RawMessage) bool {
-	if len(schema) == 0 {
+func wantsText(want json.RawMessage) bool {
+	if len(want) == 0 {
 		return true
 	}
 	var s struct {
 		Type any `json:"type"`
 	}
-	return json.Unmarshal(schema, &s) == nil && s.Type == "string"
+	return json.Unmarshal(want, &s) == nil && s.Type == "string"
 }
 
 // objectOf reads edited arguments. The error says what is wrong with the JSON.
@@ -161,9 +176,4 @@ func objectOf(line string) (json.RawMessage, error) {
 		return nil, errors.New("the arguments have to be a JSON object, such as {\"order\": 1042}")
 	}
 	return json.RawMessage(line), nil
-}
-
-// withoutAsks drops from a list the asks that a person has set aside.
-func withoutAsks(asks []*agent.Ask, aside map[agent.AskID]bool) []*agent.Ask {
-	return slices.DeleteFunc(slices.Clone(asks), func(a *agent.Ask) bool { return aside[a.ID] })
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,9 +40,28 @@ func TestShowAsk(t *testing.T) {
 	}
 }
 
+// Arguments with long names are all there on a narrow terminal, within its width.
+func TestShowLongNames(t *testing.T) {
+	name := strings.Repeat("漢字_name_", 6)
+	shown := ""
+	for _, p := range showArgs(json.RawMessage(`{"` + name + `":"some words of text", "b": 2}`)) {
+		for _, l := range p.lines(40, false) {
+			if cellsOf(l) >= 40 {
+				t.Errorf("the line is %d wide: %q", cellsOf(l), l)
+			}
+			shown += strings.ReplaceAll(l, " ", "")
+		}
+	}
+	if want := name + `"somewordsoftext"b2`; shown != want {
+		t.Errorf("it is shown as %s, want %s", shown, want)
+	}
+}
+
 func TestChosenBy(t *testing.T) {
 	approval := &agent.Ask{Kind: agent.AskApproval, Choices: []string{agent.Approve, agent.Edit, agent.Deny, agent.Instead}}
 	choice := &agent.Ask{Kind: agent.AskChoice, Choices: []string{"Red", "a", "the 2nd"}}
+	cases := &agent.Ask{Kind: agent.AskChoice, Choices: []string{"Polish", "polish"}}
+	numbers := &agent.Ask{Kind: agent.AskChoice, Choices: []string{"3", "2", "1"}}
 	for _, c := range []struct {
 		ask        *agent.Ask
 		line, want string
@@ -49,6 +69,7 @@ func TestChosenBy(t *testing.T) {
 		{approval, "a", agent.Approve}, {approval, " DENY ", agent.Deny}, {approval, "r", agent.Instead},
 		{approval, "1", ""}, {approval, "approve it, please", ""},
 		{choice, "1", "Red"}, {choice, "red", "Red"}, {choice, "a", "a"}, {choice, "3", "the 2nd"}, {choice, "4", ""}, {choice, "r", ""},
+		{cases, "polish", "polish"}, {cases, "POLISH", "Polish"}, {numbers, "1", "1"}, {numbers, "3", "3"},
 	} {
 		if got := chosenBy(c.ask, c.line); got != c.want {
 			t.Errorf("%q means %q, want %q", c.line, got, c.want)
@@ -64,6 +85,9 @@ func TestValueOf(t *testing.T) {
 		{"42", `{"type":"integer"}`, `42`},
 		{"a lot", `{"type":"integer"}`, `"a lot"`},
 		{`{"a": 1}`, `{"type":"object"}`, `{"a": 1}`},
+		{"42", `{"type":["string","null"]}`, `"42"`},
+		{"null", `{"type":["string","null"]}`, `null`},
+		{"42", `{"type":"boolean"}`, `42`},
 	} {
 		if got := string(valueOf(c.line, json.RawMessage(c.schema))); got != c.want {
 			t.Errorf("%q under %q is %s, want %s", c.line, c.schema, got, c.want)
@@ -86,15 +110,36 @@ func TestBrief(t *testing.T) {
 	}
 }
 
+// Arguments are edited as what they are, and steer nothing meanwhile.
+func TestTypable(t *testing.T) {
+	in := json.RawMessage("{\"a\": \"x\u009b2J\u202ey\", \"b\": \"ü\\n\"}")
+	if got, want := typable(in), `{"a":"x\u009b2J\u202ey","b":"ü\n"}`; got != want {
+		t.Errorf("it is edited as %q, want %q", got, want)
+	}
+}
+
+// On a terminal that is too narrow, ids are cut as long as they tell asks apart.
+func TestShortIDs(t *testing.T) {
+	ids := []agent.AskID{"abcdefghijklm.12345678.0", "abcdefghijklm.12349999.0", "abcdefghijkxx.56789999.0", "short.1.0"}
+	want := []string{"abcdefghijklm.12345678.0", "abcdefghijklm.12349999.0", "abcdefgh.5678", "short.1.0"}
+	if got := shortIDs(ids); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestTable(t *testing.T) {
 	var b strings.Builder
 	tab := &table{head: []string{"A", "TITLE"}}
 	tab.add([]cell{{text: "日本"}, {text: "a rather long title of a run"}})
 	tab.add([]cell{{text: "x"}, {text: "short"}})
+	if err := tab.print(&b, 28); err != nil {
+		t.Fatal(err)
+	}
 	if err := tab.print(&b, 24); err != nil {
 		t.Fatal(err)
 	}
-	want := "A     TITLE\n日本  a rather long ti…\nx     short\n"
+	want := "A     TITLE\n日本  a rather long title…\nx     short\n" +
+		"A\n日本\n    a rather long title…\nx\n    short\n"
 	if got := b.String(); got != want {
 		t.Errorf("got:\n%swant:\n%s", got, want)
 	}

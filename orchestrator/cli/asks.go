@@ -16,83 +16,28 @@ func (p *program) asksCommand() *cobra.Command {
 	list := &askList{program: p}
 	root := &cobra.Command{
 		Use:   "asks",
-		Short: "List, show and answer what people are asked",
-		Long: `What people are asked, over all runs: approvals of calls, questions, choices,
-whether a call took place, whether to go on at a limit. Without a subcommand the
-open ones are listed. Wherever an id is wanted, its beginning will do.`,
-		Example: p.example("asks", "what is open", "asks show 7k2m", "all that is needed to decide", "asks answer 7k2m --approve", "decide"),
-		Args:    p.noCommand,
-		RunE:    list.main,
+		Short: "List, show, answer, claim, release and delegate what people are asked",
+		Long: `What people are asked, over all runs and their delegates: approvals of calls,
+questions, choices, forms, whether a call took place, whether to go on at a limit.
+Without a subcommand the open ones are listed. Wherever an id is wanted, its
+beginning will do.`,
+		Example: p.example("asks", "what is open", "asks --mine", "what you may answer", "asks show 7k2m", "all that is needed to decide",
+			"asks answer 7k2m --approve", "decide", "asks claim 7k2m", "it is yours: nobody else may answer", "asks delegate 7k2m --to bob", "have somebody else answer"),
+		Args: p.noCommand,
+		RunE: list.main,
 	}
 	list.flags(root)
 	ls := &cobra.Command{
 		Use: "list", Short: "List what is asked, the oldest first", Args: exactly(0, "no arguments"), RunE: list.main,
-		Example: p.example("asks list --run 7k2m", "", "asks list --kind approval --json", ""),
+		Long: `List what is asked, the oldest first. With --for or --mine it is what that user may
+answer, without what others have claimed; --group then names a group of that user.
+With --group alone it is what that group is asked by name.`,
+		Example: p.example("asks list --for bob --group supervisors", "what bob of the supervisors may answer", "asks list --group supervisors", "what that group is asked",
+			"asks list --run 7k2m", "", "asks list --kind approval --json", "", "asks list --older 24h --due 1h", "what is pressing"),
 	}
 	list.flags(ls)
-	root.AddCommand(ls, p.asksShowCommand(), p.asksAnswerCommand())
+	root.AddCommand(ls, p.asksShowCommand(), p.asksAnswerCommand(), p.asksClaimCommand(), p.asksReleaseCommand(), p.asksDelegateCommand())
 	return root
-}
-
-// askList is one invocation of asks list.
-type askList struct {
-	*program
-	run, agent, kind string
-}
-
-func (l *askList) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&l.run, "run", "", "only those of the run whose id begins with `ID`")
-	cmd.Flags().StringVar(&l.agent, "agent", "", "only those of this `agent`")
-	cmd.Flags().StringVar(&l.kind, "kind", "", "only those of this `kind`: approval, question, choice, outcome, limit")
-	_ = cmd.RegisterFlagCompletionFunc("run", l.completeRuns)
-	_ = cmd.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(askKinds, cobra.ShellCompDirectiveNoFileComp))
-}
-
-var askKinds = []string{string(agent.AskApproval), string(agent.AskQuestion), string(agent.AskChoice), string(agent.AskOutcome), string(agent.AskLimit)}
-
-func (l *askList) main(cmd *cobra.Command, _ []string) error {
-	if l.kind != "" && !strings.Contains(" "+strings.Join(askKinds, " ")+" ", " "+l.kind+" ") {
-		return usage("there is no kind %q; there are %s", l.kind, strings.Join(askKinds, ", "))
-	}
-	store, err := l.open(true)
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	q := memory.AskQuery{Agent: l.agent, Kind: agent.AskKind(l.kind)}
-	if l.run != "" {
-		e, err := findRun(cmd.Context(), store, l.run)
-		if err != nil {
-			return err
-		}
-		q.Run = e.Run
-	}
-	asks, err := allAsks(cmd.Context(), store, q)
-	if err != nil {
-		return err
-	}
-	rows := &table{head: []string{"ASK", "AGE", "KIND", "WHAT"}, paint: painterFor(l.out, l.noColor)}
-	for _, a := range asks {
-		if l.json {
-			if err := l.printJSON(a); err != nil {
-				return err
-			}
-			continue
-		}
-		what := a.Prompt
-		if a.Kind == agent.AskApproval {
-			what = a.Tool + "  " + brief(a.Args)
-		}
-		rows.add([]cell{{string(a.ID), cyan}, {ago(store.Now().Sub(a.Opened)), dim}, {string(a.Kind), yellow}, {text: cleanLine(what)}})
-	}
-	if l.json {
-		return nil
-	}
-	columns, _ := sizeOf(l.out)
-	if len(asks) == 0 {
-		l.remark("Nothing is asked in %s.", l.storeName())
-	}
-	return rows.print(l.out, columns)
 }
 
 // allAsks returns all open asks that a query selects.
@@ -152,41 +97,26 @@ func findAsk(ctx context.Context, store memory.Store, prefix string) (*agent.Ask
 	return nil, fmt.Errorf("run %s has no open ask that begins with %q", e.Run, prefix)
 }
 
-func (p *program) asksShowCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:               "show ASK",
-		Short:             "Show what is asked, with all that is needed to decide",
-		Example:           p.example("asks show 7k2m", "the only open ask of a run", "asks show 7k2m.9x --json", ""),
-		Args:              exactly(1, "the id of an ask"),
-		ValidArgsFunction: p.completeAsks,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			store, err := p.open(true)
-			if err != nil {
-				return err
-			}
-			defer store.Close()
-			a, err := findAsk(cmd.Context(), store, args[0])
-			switch {
-			case err != nil:
-				return err
-			case a.Kind == "":
-				return fmt.Errorf("ask %s is not open; %s tells what became of it", a.ID, p.line("runs", "show", string(a.ID.Run())))
-			case p.json:
-				return p.printJSON(a)
-			}
-			c := painterFor(p.out, p.noColor)
-			columns, _ := sizeOf(p.out)
-			paras := append(showAsk(a, store.Now()), showChoices(a)...)
-			paras = append(paras,
-				para{gap: true, mark: "ask     ", tint: dim, text: string(a.ID)},
-				para{mark: "opened  ", tint: dim, text: ago(store.Now().Sub(a.Opened)) + " ago"},
-				para{mark: "answer  ", tint: dim, text: p.answerLine(a)})
-			for _, para := range paras {
-				for _, l := range para.lines(columns, c) {
-					fmt.Fprintln(p.out, l)
-				}
-			}
-			return nil
-		},
+// withAsk opens the store and finds the ask that an argument means. It is without
+// content if it is not open.
+func (p *program) withAsk(ctx context.Context, prefix string, do func(store memory.Store, o *orchestrator.Orchestrator, a *agent.Ask) error) error {
+	store, err := p.open(true)
+	if err != nil {
+		return err
 	}
+	defer store.Close()
+	a, err := findAsk(ctx, store, prefix)
+	if err != nil {
+		return err
+	}
+	o, err := orchestrator.New(store, nil, nil)
+	if err != nil {
+		return err
+	}
+	return do(store, o, a)
+}
+
+// notOpen is the error of an ask that is closed.
+func (p *program) notOpen(id agent.AskID) error {
+	return fmt.Errorf("ask %s is not open; %s tells what became of it", id, p.line("runs", "show", string(id.Run())))
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 
 	"github.com/fermata-run/fermata/agent"
@@ -61,4 +62,18 @@ func compact(v json.RawMessage) json.RawMessage {
 		return v
 	}
 	return b.Bytes()
+}
+
+// typable returns a JSON value as it can stand in a line that is edited: characters
+// that would steer the terminal, which can only be in its strings, are escaped.
+func typable(v json.RawMessage) string {
+	var b strings.Builder
+	for _, r := range string(compact(v)) {
+		if steers(r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }

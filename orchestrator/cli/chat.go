@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"os/user"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -25,12 +26,13 @@ import (
 // A chat is one invocation of the chat command.
 type chat struct {
 	*program
-	run, agent, model, user, key string
-	patience                     time.Duration
+	run, agent, model, key string
+	by                     person
+	patience               time.Duration
 
 	store memory.Store
 	orch  *orchestrator.Orchestrator
-	names []string // of the agents
+	names []string // of the agents, and of those to whom they delegate or hand off
 	asked chosen
 }
 
@@ -40,12 +42,15 @@ func (p *program) chatCommand() *cobra.Command {
 		Use:   "chat [MESSAGE]",
 		Short: "Talk with an agent",
 		Long: `Talk with an agent. Without a message, on a terminal, it is a conversation:
-what the agent asks is answered right there, and Ctrl-C leaves it so that you can
-come back. With a message, or with one from a pipe, it prints the answer and ends;
+what the agent or a delegate of it asks you is answered right there, forms too, and
+Ctrl-C leaves it so that you can come back. What is asked of others is shown, and
+told of when they answer. With a message, or with one from a pipe, it prints the answer and ends;
 what goes on meanwhile is told on stderr.
 
 Set OPENAI_API_KEY, or OPENAI_BASE_URL for an endpoint of your own, and --model
 or FERMATA_MODEL.
+
+` + vouched + `
 
 Exit codes: 0 the turn is over; 1 an error; 2 wrong use; 3 it waits for a person;
 4 the run is stuck, has failed or was cancelled; 130 interrupted.`,
@@ -58,9 +63,9 @@ Exit codes: 0 the turn is over; 1 an error; 2 wrong use; 3 it waits for a person
 	f.StringVar(&c.run, "run", "", "come back to the run whose id begins with `ID`")
 	f.StringVar(&c.agent, "agent", "", "the `name` of the agent to talk with")
 	f.StringVar(&c.model, "model", "", "the `name` of the model (FERMATA_MODEL); offline is the built-in one")
-	f.StringVar(&c.user, "user", "", "who is talking; default is who is logged in")
+	c.by.flags(cmd, "is talking")
 	f.StringVar(&c.key, "key", "", "idempotency `key`: the same message with the same key is the same run, for scripts that may be repeated")
-	f.DurationVar(&c.patience, "patience", 0, "without a terminal: how long to go on while the model cannot be asked")
+	f.Var(spanOf(&c.patience, 0), "patience", "without a terminal: how long to go on while the model cannot be asked")
 	_ = cmd.RegisterFlagCompletionFunc("run", p.completeRuns)
 	return cmd
 }
@@ -69,6 +74,9 @@ func (c *chat) main(cmd *cobra.Command, args []string) error {
 	ctx := cmd.Context()
 	if cmd.Flags().Changed("run") && c.run == "" {
 		return usage("--run needs the id of a run; %s lists them", c.line("runs"))
+	}
+	if err := c.by.bad(); err != nil {
+		return err
 	}
 	if c.run != "" && (c.key != "" || c.agent != "") {
 		return usage("--run goes on with a run, and --key and --agent begin one; leave out either")
@@ -86,7 +94,7 @@ func (c *chat) main(cmd *cobra.Command, args []string) error {
 	}
 	defer c.store.Close()
 	if c.run != "" {
-		entry, err := findRun(ctx, c.store, c.run)
+		entry, err := c.rootOf(ctx, c.run)
 		if err != nil {
 			return err
 		}
@@ -108,14 +116,11 @@ func (c *chat) prepare() (err error) {
 	if c.asked, err = c.chooseModel(c.model); err != nil {
 		return err
 	}
-	c.user = cmp.Or(c.user, login())
 	agents, err := c.agents(c.asked)
 	if err != nil {
 		return err
 	}
-	for _, a := range agents {
-		c.names = append(c.names, a.Name)
-	}
+	c.names = named(agents)
 	if c.run == "" {
 		if err := c.hasAgent(); err != nil {
 			return err
@@ -145,7 +150,39 @@ func (c *chat) hasAgent() error {
 	return usage("there is no agent %q; there are %s", c.agent, strings.Join(c.names, ", "))
 }
 
-func (c *chat) who() agent.User { return agent.User{ID: c.user} }
+// rootOf returns the run with which one talks: a delegate's is its root.
+func (c *chat) rootOf(ctx context.Context, prefix string) (*memory.RunEntry, error) {
+	entry, err := findRun(ctx, c.store, prefix)
+	if err != nil || entry.Index.Parent == "" {
+		return entry, err
+	}
+	state, err := c.orch.State(ctx, entry.Run)
+	if err != nil {
+		return nil, err
+	}
+	return findRun(ctx, c.store, string(rootRun(state)))
+}
+
+// rootRun is the run at the top of the tree to which one belongs.
+func rootRun(s *run.State) agent.RunID {
+	if s.Parent == nil || len(s.Parent.Path) == 0 {
+		return s.Run
+	}
+	return s.Parent.Path[0].Run
+}
+
+// named returns the names of agents, and of those to whom they delegate or hand off.
+func named(agents []*agent.Agent) (names []string) {
+	for i := 0; i < len(agents); i++ { // which grows
+		if a := agents[i]; a != nil && !slices.Contains(names, a.Name) {
+			names = append(names, a.Name)
+			agents = append(append(agents[:len(agents):len(agents)], a.Delegates...), a.Handoffs...)
+		}
+	}
+	return names
+}
+
+func (c *chat) who() agent.User { return c.by.as() }
 
 // login returns who is logged in, or "".
 func login() string {

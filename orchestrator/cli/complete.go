@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fermata-run/fermata/agent"
 	"github.com/fermata-run/fermata/memory"
 )
 
@@ -71,4 +72,27 @@ func (p *program) completeChoices(cmd *cobra.Command, args []string, _ string) (
 		return nil, cobra.ShellCompDirectiveError
 	}
 	return ask.Choices, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeFields completes the name of a field of the form that is answered.
+func (p *program) completeFields(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	const directive = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	store, ok := p.existing()
+	if !ok || len(args) != 1 {
+		return nil, directive
+	}
+	defer store.Close()
+	ask, err := findAsk(cmd.Context(), store, args[0])
+	if err != nil || ask.Kind != agent.AskForm {
+		return nil, directive
+	}
+	fields, err := formFields(ask.Schema)
+	if err != nil {
+		return nil, directive
+	}
+	var out []string
+	for i := range fields {
+		out = append(out, fields[i].name+"=\t"+fields[i].kind())
+	}
+	return out, directive
 }

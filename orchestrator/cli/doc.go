@@ -1,5 +1,5 @@
 // Package cli is the fermata command line as a library: any program with agents
-// of its own gets chat, runs, asks, work and store.
+// of its own gets chat, runs, asks, signal, work, graph and store.
 //
 //	func main() {
 //		os.Exit(cli.Main(&cli.App{

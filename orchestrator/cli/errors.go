@@ -96,3 +96,12 @@ func plainly(err error) string {
 	}
 	return unprefixed(err.Error())
 }
+
+// hinted adds to a refusal of what is not theirs to do how to say who they are.
+func hinted(err error) error {
+	var r *agent.Refusal
+	if errors.As(err, &r) && r.Kind == agent.RefusedForbidden {
+		return agent.Refuse(r.Kind, "%s; --user and --group say who you are", r.Detail)
+	}
+	return err
+}

@@ -27,9 +27,9 @@ func (f *followed) readOn(ctx context.Context, store memory.Store, each func(orc
 	log, err := store.Read(ctx, f.state.Run, memory.ReadOptions{After: f.state.Seq})
 	switch {
 	case errors.Is(err, memory.ErrErased):
-		return fmt.Errorf("run %s was erased", f.state.Run)
+		return &missing{fmt.Sprintf("run %s was erased", f.state.Run), err}
 	case errors.Is(err, memory.ErrNotFound):
-		return fmt.Errorf("there is no run %q", f.state.Run)
+		return &missing{fmt.Sprintf("there is no run %q", f.state.Run), err}
 	case err != nil:
 		return err
 	}
@@ -45,3 +45,12 @@ func (f *followed) readOn(ctx context.Context, store memory.Store, each func(orc
 	}
 	return nil
 }
+
+// missing is the error of a run that is not in the store.
+type missing struct {
+	text string
+	err  error
+}
+
+func (e *missing) Error() string { return e.text }
+func (e *missing) Unwrap() error { return e.err }

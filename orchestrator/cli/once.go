@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,7 +18,7 @@ import (
 // once sends one message, drives the run to the end of its turn, and prints the
 // answer.
 func (c *chat) once(ctx context.Context, text string) error {
-	o := &once{chat: c, tell: newTeller(c.user)}
+	o := &once{chat: c}
 	if err := o.send(ctx, text); err != nil {
 		return err
 	}
@@ -26,6 +27,9 @@ func (c *chat) once(ctx context.Context, text string) error {
 		if c.asked.offline {
 			c.remark(offlineNotice)
 		}
+	}
+	if o.deaf != "" {
+		c.remark("%s", o.deaf)
 	}
 	driving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	interrupted := context.AfterFunc(ctx, stop)
@@ -44,9 +48,9 @@ func (c *chat) once(ctx context.Context, text string) error {
 // once is one message and what comes of it.
 type once struct {
 	*chat
-	id    agent.RunID
-	after int64 // what was in the log before
-	tell  *teller
+	id   agent.RunID
+	fam  *family
+	deaf string // why the message leads to nothing
 
 	state   *run.State
 	failing time.Time // since when the planner cannot be asked
@@ -57,61 +61,100 @@ type once struct {
 func (o *once) send(ctx context.Context, text string) (err error) {
 	if o.run == "" {
 		o.id, err = o.orch.Start(ctx, orchestrator.Request{Agent: o.agent, Message: agent.Text(text), User: o.who(), Key: o.key})
+		o.fam = newFamily(o.id, o.who().ID)
 		return err
 	}
 	o.id = agent.RunID(o.run)
-	state, err := o.orch.State(ctx, o.id)
-	if err != nil {
+	o.fam = newFamily(o.id, o.who().ID)
+	if err := o.fam.readOn(ctx, o.store, nil); err != nil {
 		return err
 	}
-	o.after = state.Seq
 	if text == "" {
 		return nil
 	}
-	return o.orch.Send(ctx, o.id, agent.Text(text), &orchestrator.Input{By: o.who()})
+	return o.tell(ctx, o.fam, text, func(deaf string) { o.deaf = deaf })
 }
 
 // errPatience ends a watch whose planner cannot be asked.
 var errPatience = errors.New("the planner cannot be asked")
 
+// maxShortWait is how long a wait for a time may be for which one message's answer is
+// awaited: a retry's, most often.
+const maxShortWait = 10 * time.Second
+
 // watch shows what happens until the turn is over.
 func (o *once) watch(ctx context.Context) error {
-	for ev, err := range o.orch.Watch(ctx, o.id, &orchestrator.WatchOptions{Until: orchestrator.TurnEnd}) {
+	opts := &orchestrator.WatchOptions{Until: orchestrator.TurnEnd, Tree: true}
+	for {
+		if err := o.follow(ctx, opts, false); err != nil || !o.waitsShortly() {
+			return err
+		}
+		opts.After = o.state.Seq
+		if err := o.follow(ctx, &orchestrator.WatchOptions{After: opts.After, Tree: true}, true); err != nil {
+			return err
+		}
+		opts.After = o.state.Seq
+	}
+}
+
+// waitsShortly reports whether the run goes on by itself, in a moment.
+func (o *once) waitsShortly() bool {
+	wake := o.state.Wake()
+	return o.state.Status() == agent.StatusWaiting && len(o.fam.asks()) == 0 && !wake.IsZero() && wake.Sub(o.store.Now()) <= maxShortWait
+}
+
+// follow shows what happens until opts ends it, or with one until the run's log has
+// grown.
+func (o *once) follow(ctx context.Context, opts *orchestrator.WatchOptions, one bool) error {
+	for ev, err := range o.orch.Watch(ctx, o.id, opts) {
 		if err != nil {
 			return err
 		}
-		o.state = ev.State
-		if ev.Record != nil && ev.Record.Seq <= o.after {
-			o.tell.tell(ev)
+		if ev.Run == o.id {
+			o.state = ev.State
+		}
+		if !o.fam.news(ev) {
 			continue
 		}
 		impatient := o.judgePatience(ev)
 		if impatient == nil || o.json {
-			if err := o.show(ev); err != nil {
+			if err := o.show(ctx, ev); err != nil {
 				return err
 			}
 		}
 		if impatient != nil {
 			return impatient
 		}
+		if one && ev.Run == o.id && ev.Record != nil {
+			return nil
+		}
 	}
 	return nil
 }
 
-func (o *once) show(ev orchestrator.Event) error {
+func (o *once) show(ctx context.Context, ev orchestrator.Event) error {
 	if o.json {
+		o.fam.take(ev)
 		return o.printJSON(ev)
 	}
-	if ev.Delta != nil {
+	before, err := o.fam.before(ctx, o.store, ev)
+	if err != nil {
+		return err
+	}
+	paras := append(before, o.fam.take(ev)...)
+	switch {
+	case ev.Delta != nil && ev.Run == o.id:
 		return o.say(*ev.Delta)
+	case ev.Delta != nil:
+		return nil // what a delegate says to itself
 	}
 	c := painterFor(o.err, o.noColor)
 	columns, _ := sizeOf(o.err)
-	for _, p := range o.tell.tell(ev) {
+	for _, p := range paras {
 		if spoken(p) {
 			continue // the answer goes to stdout
 		}
-		if o.toldElsewhere(ev.Record.Event) {
+		if ev.Run == o.id && o.toldElsewhere(ev.Record.Event) {
 			continue
 		}
 		p.cut = 0
@@ -119,7 +162,7 @@ func (o *once) show(ev orchestrator.Event) error {
 			fmt.Fprintln(o.err, o.discreet(l))
 		}
 	}
-	if moved, ok := ev.Record.Event.(*run.Moved); ok {
+	if moved, ok := ev.Record.Event.(*run.Moved); ok && ev.Run == o.id {
 		return o.said(moved)
 	}
 	return nil
@@ -171,6 +214,7 @@ func (o *once) broken(ctx context.Context, err error) error {
 // ended prints how the run stands at the end of its turn.
 func (o *once) ended() error {
 	res := orchestrator.ResultOf(o.state)
+	res.Asks = o.fam.asks()
 	if !o.json {
 		o.flush(res)
 	}
@@ -181,12 +225,30 @@ func (o *once) ended() error {
 		}
 		return nil
 	case agent.StatusWaiting:
+		if len(res.Asks) == 0 && res.Reason != "" { // a delegate cannot go on, and nobody is asked
+			return &coded{exitStuck, fmt.Errorf("the run cannot go on: %s; when that is mended: %s", res.Reason, o.retryLines())}
+		}
 		o.showWaiting(res)
 		return &coded{code: exitWaits}
 	case agent.StatusStuck:
+		if slices.ContainsFunc(o.state.Asks(), func(a *agent.Ask) bool { return a.Kind == agent.AskRepair }) {
+			o.showWaiting(res)
+			return &coded{exitStuck, errors.New("the run is stuck until that is answered")}
+		}
 		return &coded{exitStuck, fmt.Errorf("the run is stuck: %s; when that is mended, write to it, or: %s, and then: %s", res.Reason, o.line("runs", "retry", string(o.id)), o.line("chat", "--run", string(o.id)))}
 	}
 	return &coded{exitStuck, errors.New(strings.TrimSuffix(fmt.Sprintf("the run is %s: %s", res.Status, res.Reason), ": "))}
+}
+
+// retryLines are the commands that have the delegates try again which are stuck.
+func (o *once) retryLines() string {
+	var lines []string
+	for _, m := range o.fam.tree() {
+		if m.label != "" && m.now.status == agent.StatusStuck {
+			lines = append(lines, o.line("runs", "retry", string(m.run)))
+		}
+	}
+	return strings.Join(append(lines, o.line("chat", "--run", string(o.id))), ", and then: ")
 }
 
 // showWaiting tells on stderr what is waited for, and how to answer.
@@ -198,7 +260,11 @@ func (o *once) showWaiting(res *orchestrator.Result) {
 	c := painterFor(o.err, o.noColor)
 	columns, _ := sizeOf(o.err)
 	for _, a := range res.Asks {
-		paras := append(showAsk(a, o.store.Now()), para{mark: "    ", text: "answer with: " + o.answerLine(a)})
+		paras := append(showAsk(a, o.store.Now()), showFields(a)...)
+		if why := mayNow(a, o.who()); why != "" {
+			paras = append(paras, para{mark: "    ", text: why, paint: dim})
+		}
+		paras = append(paras, para{mark: "    ", text: "answer with: " + o.answerLine(a)})
 		for _, p := range paras {
 			for _, l := range p.lines(columns, c) {
 				fmt.Fprintln(o.err, o.discreet(l))
@@ -216,6 +282,8 @@ func (p *program) answerLine(a *agent.Ask) string {
 		how = []string{"--approve"}
 	case len(a.Choices) > 0:
 		how = []string{"--choice", a.Choices[0]}
+	case a.Kind == agent.AskForm:
+		how = formWays(a)
 	case !wantsText(a.Schema):
 		how = []string{"--value", "JSON"}
 	}
@@ -226,7 +294,10 @@ func (p *program) answerLine(a *agent.Ask) string {
 	case len(a.Choices) > 1:
 		line += fmt.Sprintf("  (or %s)", strings.Join(a.Choices[1:], ", "))
 	}
-	return line
+	if a.Kind == agent.AskRepair {
+		line += ", perhaps with --value JSON"
+	}
+	return cleanLine(line)
 }
 
 // printJSON prints v on a line of stdout.

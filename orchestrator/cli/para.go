@@ -5,7 +5,7 @@ import (
 )
 
 // A para is a piece of what is shown: some text, with a mark before its first
-// line.
+// line. Whatever steers a terminal is left out of both when it is laid out.
 type para struct {
 	gap   bool   // an empty line before it
 	mark  string // before the first line; the others are indented as much
@@ -13,11 +13,18 @@ type para struct {
 	text  string
 	paint paint // of the text
 	cut   int   // if more than 0: at most so many lines, where lines have an end
+
+	hang string // before the other lines, as wide as mark; "" is blank
 }
 
 // lines lays the para out for a terminal of so many columns; 0 does not break
 // lines.
 func (p para) lines(columns int, c painter) []string {
+	p.mark, p.hang, p.text = cleanLine(p.mark), cleanLine(p.hang), clean(p.text)
+	if columns > 0 && p.hang == "" && cellsOf(p.mark) > columns/2 { // what leaves too little room is text itself
+		words := strings.TrimLeft(p.mark, " ")
+		p.mark, p.text = p.mark[:min(len(p.mark)-len(words), 4)], words+p.text
+	}
 	room := 0
 	indent := cellsOf(p.mark)
 	if columns > 0 {
@@ -36,6 +43,9 @@ func (p para) lines(columns int, c painter) []string {
 		mark := c.do(p.tint, p.mark)
 		if i > 0 {
 			mark = strings.Repeat(" ", indent)
+			if p.hang != "" {
+				mark = c.do(p.tint, p.hang)
+			}
 		}
 		out = append(out, strings.TrimRight(mark+c.do(p.paint, strings.TrimRight(row, " ")), " "))
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/fermata-run/fermata/agent"
 	"github.com/fermata-run/fermata/orchestrator"
 	"github.com/fermata-run/fermata/orchestrator/run"
 )
@@ -28,6 +27,7 @@ func (t *talk) help() {
 	for _, l := range [][2]string{
 		{"/asks", "take up the questions that were set aside"},
 		{"/later", "set a question aside and write on"},
+		{"<", "in a form: back to the field before; Enter skips what is optional"},
 		{"/retry", "try again now, where something has failed"},
 		{"/quit", "leave, as Ctrl-C and Ctrl-D do; the run is kept"},
 		{"Alt-Enter", "a new line in a message; pasted text keeps its own"},
@@ -35,7 +35,7 @@ func (t *talk) help() {
 	} {
 		t.scr.print(para{mark: fmt.Sprintf("  %-10s ", l[0]), tint: cyan, text: l[1]})
 	}
-	t.say("While something is asked you may also just write on, unless the answer is free text: then /later first.")
+	t.say("While something is asked you may also just write on, unless the answer is free text or a form: then /later first.")
 }
 
 // recapTurns is how many of the user's messages a recap goes back.
@@ -43,20 +43,20 @@ const recapTurns = 2
 
 // comeBack shows where a run stands, and goes on with it.
 func (t *talk) comeBack(ctx context.Context) error {
-	f := &followed{state: run.New(agent.RunID(t.run)), tell: t.tell}
 	var told [][]para // by the user's messages
-	err := f.readOn(ctx, t.store, func(ev orchestrator.Event) {
+	t.id = t.fam.root
+	err := t.fam.readOn(ctx, t.store, func(ev orchestrator.Event, paras []para) {
 		if _, wrote := ev.Record.Event.(*run.Messaged); wrote {
 			told = append(told, nil)
 		}
 		if len(told) > 0 {
-			told[len(told)-1] = append(told[len(told)-1], t.tell.tell(ev)...)
+			told[len(told)-1] = append(told[len(told)-1], paras...)
 		}
 	})
 	if err != nil {
 		return err
 	}
-	t.id, t.now = f.state.Run, standingOf(f.state)
+	now := t.fam.rootNow()
 	if skipped := len(told) - recapTurns; skipped > 0 {
 		t.scr.print(para{gap: true, text: fmt.Sprintf("… %s before; all of it: %s", plural(skipped, "message"), t.line("runs", "show", t.run)), paint: dim})
 		told = told[skipped:]
@@ -64,13 +64,19 @@ func (t *talk) comeBack(ctx context.Context) error {
 	for _, turn := range told {
 		t.scr.print(turn...)
 	}
-	if t.now.status.Ended() {
-		t.say(strings.TrimSuffix(fmt.Sprintf("This run is %s: %s", t.now.status, t.now.reason), ": ") + ". What you write starts a new one.")
+	if now.status.Ended() {
+		t.sayEnded()
 		return nil
 	}
 	t.takeUp()
-	t.attach(ctx, t.id, f.state.Seq)
+	t.attach(ctx, t.id)
 	return nil
+}
+
+// sayEnded says how the run has ended, and what follows from that.
+func (t *talk) sayEnded() {
+	now := t.fam.rootNow()
+	t.say(strings.TrimSuffix(fmt.Sprintf("This run is %s: %s", now.status, now.reason), ": ") + ". What you write starts a new one.")
 }
 
 // farewell says how to come back.

@@ -17,9 +17,9 @@ func (p *program) runsWatchCommand() *cobra.Command {
 	var turn, fromNow bool
 	cmd := &cobra.Command{
 		Use:   "watch RUN",
-		Short: "Show what happens in a run, from its beginning on",
-		Long: `Show what happens in a run, from its beginning on, until it has ended or Ctrl-C.
-A run that somebody else drives is watched without getting in its way.`,
+		Short: "Show what happens in a run and its delegates, from its beginning on",
+		Long: `Show what happens in a run and in those that work for it, from its beginning on,
+until it has ended or Ctrl-C. A run that somebody else drives is watched without getting in its way.`,
 		Example:           p.example("runs watch 7k2m", "until it has ended", "runs watch 7k2m --turn --json", "each event as a line of JSON, until the turn is over"),
 		Args:              exactly(1, "the id of a run"),
 		ValidArgsFunction: p.completeRuns,
@@ -27,15 +27,18 @@ A run that somebody else drives is watched without getting in its way.`,
 			ctx, stop := interruptible(cmd.Context())
 			defer stop()
 			return p.withRun(ctx, args[0], func(store memory.Store, o *orchestrator.Orchestrator, e *memory.RunEntry) error {
-				opts := &orchestrator.WatchOptions{Until: orchestrator.RunEnd}
+				opts := &orchestrator.WatchOptions{Until: orchestrator.RunEnd, Tree: true}
 				if turn {
 					opts.Until = orchestrator.TurnEnd
 				}
-				var after int64
+				f := newFamily(e.Run, "")
+				f.whole = true
 				if fromNow {
-					after = e.Records
+					if err := f.readOn(ctx, store, nil); err != nil {
+						return err
+					}
 				}
-				return p.watch(ctx, o, e.Run, after, opts)
+				return p.watch(ctx, o, f, opts)
 			})
 		},
 	}
@@ -44,22 +47,21 @@ A run that somebody else drives is watched without getting in its way.`,
 	return cmd
 }
 
-// watch prints the events of a run after one of its records.
-func (p *program) watch(ctx context.Context, o *orchestrator.Orchestrator, id agent.RunID, after int64, opts *orchestrator.WatchOptions) error {
+// watch prints the events of a run and its delegates: all of them, or those that
+// are not in their logs yet.
+func (p *program) watch(ctx context.Context, o *orchestrator.Orchestrator, f *family, opts *orchestrator.WatchOptions) error {
 	c := painterFor(p.out, p.noColor)
 	columns, _ := sizeOf(p.out)
-	tell := newTeller("")
-	for ev, err := range o.Watch(ctx, id, opts) {
+	for ev, err := range o.Watch(ctx, f.root, opts) {
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return &coded{code: exitInterrupted}
 		case err != nil:
 			return err
-		}
-		paras := tell.tell(ev)
-		if ev.Record != nil && ev.Record.Seq <= after {
+		case !f.news(ev):
 			continue
 		}
+		paras := f.take(ev)
 		if p.json {
 			if err := p.printJSON(ev); err != nil {
 				return err
@@ -103,16 +105,25 @@ the run ends when its outcome is known.`,
 }
 
 func (p *program) runsRetryCommand() *cobra.Command {
-	var text, who string
+	var text string
+	var who person
 	cmd := &cobra.Command{
-		Use:               "retry RUN",
-		Short:             "Have a stuck run try again, or one that waits for its next attempt",
+		Use:   "retry RUN",
+		Short: "Have a stuck run try again, or one that waits for its next attempt",
+		Long: `Have a stuck run try again, or one that waits for its next attempt. Where a run asks
+what is to be done about a failure, that is answered with retry, if it is among the
+choices and you may answer.
+
+` + vouched,
 		Example:           p.example("runs retry 7k2m --note \"the key was mended\"", ""),
 		Args:              exactly(1, "the id of a run"),
 		ValidArgsFunction: p.completeRuns,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := who.bad(); err != nil {
+				return err
+			}
 			return p.withRun(cmd.Context(), args[0], func(store memory.Store, o *orchestrator.Orchestrator, e *memory.RunEntry) error {
-				in := &orchestrator.Input{By: agent.User{ID: orLogin(who)}}
+				in := &orchestrator.Input{By: who.as()}
 				if err := o.Retry(cmd.Context(), e.Run, text, in); err != nil {
 					return err
 				}
@@ -121,7 +132,9 @@ func (p *program) runsRetryCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&text, "note", "", "`why`, for the log")
-	cmd.Flags().StringVar(&who, "by", "", "`who` does it; default is who is logged in")
+	who.flags(cmd, "does it")
+	cmd.Flags().StringVar(&who.user, "by", "", "the same as --user")
+	_ = cmd.Flags().MarkHidden("by")
 	return cmd
 }
 
@@ -161,7 +174,7 @@ func (p *program) whoDrives(ctx context.Context, store memory.Store, s *run.Stat
 	case who != "":
 		fmt.Fprintf(p.out, "%s goes on with the run.\n", who)
 	default:
-		fmt.Fprintf(p.out, "Nobody drives the run now. Go on with: %s, or: %s\n", p.line("chat", "--run", string(s.Run)), p.line("work"))
+		fmt.Fprintf(p.out, "Nobody drives the run now. Go on with: %s, or: %s\n", p.line("chat", "--run", string(rootRun(s))), p.line("work"))
 	}
 	return nil
 }

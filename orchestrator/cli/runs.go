@@ -19,7 +19,8 @@ func (p *program) runsCommand() *cobra.Command {
 		Use:   "runs",
 		Short: "List, show, watch, cancel and retry runs",
 		Long: `A run is one conversation, or one piece of work, with its whole history. Without
-a subcommand the latest are listed. Wherever an id is wanted, its beginning will do.`,
+a subcommand the latest are listed, with --all also those of delegates, and mailboxes. Wherever an id
+is wanted, its beginning will do.`,
 		Example: p.example("runs", "the latest runs", "runs list --status waiting,stuck", "those that need somebody",
 			"runs show 7k2m", "all that happened in one", "runs watch 7k2m", "what happens in it"),
 		Args: p.noCommand,
@@ -41,11 +42,13 @@ type runList struct {
 	agent    string
 	statuses []string
 	limit    int
+	all      bool
 }
 
 func (l *runList) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&l.agent, "agent", "", "only runs of this `agent`")
 	cmd.Flags().StringSliceVar(&l.statuses, "status", nil, "only runs of these `statuses`: planning, acting, waiting, idle, stuck, done, failed, cancelled")
+	cmd.Flags().BoolVar(&l.all, "all", false, "also the runs that others have started as delegates, marked by ↳, and the mailboxes of signals with a key")
 	cmd.Flags().IntVar(&l.limit, "limit", 20, "at most so many; 0 lists all")
 	_ = cmd.RegisterFlagCompletionFunc("status", cobra.FixedCompletions(statusNames(), cobra.ShellCompDirectiveNoFileComp))
 }
@@ -65,7 +68,7 @@ func statusNames() (names []string) {
 
 // query turns the flags into a query.
 func (l *runList) query() (memory.RunQuery, error) {
-	q := memory.RunQuery{Agent: l.agent, Limit: l.limit}
+	q := memory.RunQuery{Agent: l.agent, Limit: l.limit, Roots: !l.all}
 	if l.limit < 0 {
 		return q, usage("--limit is %d; it must be 0 or more", l.limit)
 	}
@@ -121,6 +124,8 @@ func (l *runList) finish(rows *table, more bool) error {
 		return err
 	}
 	switch {
+	case len(rows.rows) == 0 && l.agent != "" && !l.all:
+		l.remark("No runs in %s are that agent's own; --all looks at those of delegates, too.", l.storeName())
 	case len(rows.rows) == 0:
 		l.remark("No runs in %s.", l.storeName())
 	case more:
@@ -158,9 +163,13 @@ func runRow(e *memory.RunEntry, now time.Time) []cell {
 	if e.Index.Reason != "" {
 		title += " – " + e.Index.Reason
 	}
+	name := cleanLine(e.Index.Agent)
+	if e.Index.Parent != "" {
+		name = "↳ " + name
+	}
 	return []cell{
 		{string(e.Run), cyan}, {ago(now.Sub(e.Updated)), dim}, {string(e.Index.Status), statusPaint(e.Index.Status)},
-		{text: e.Index.Agent}, {text: fmt.Sprint(e.Records)}, worker, {text: cleanLine(title)},
+		{text: name}, {text: fmt.Sprint(e.Records)}, worker, {text: cleanLine(title)},
 	}
 }
 
@@ -168,6 +177,7 @@ func runRow(e *memory.RunEntry, now time.Time) []cell {
 type runJSON struct {
 	Run     agent.RunID  `json:"run"`
 	Agent   string       `json:"agent"`
+	Parent  agent.RunID  `json:"parent,omitempty"` // that has started it as a delegate
 	Status  agent.Status `json:"status"`
 	Reason  string       `json:"reason,omitempty"`
 	Title   string       `json:"title,omitempty"`
@@ -181,7 +191,7 @@ type runJSON struct {
 
 func runJSONOf(e *memory.RunEntry) runJSON {
 	return runJSON{
-		Run: e.Run, Agent: e.Index.Agent, Status: e.Index.Status, Reason: e.Index.Reason, Title: e.Index.Title,
+		Run: e.Run, Agent: e.Index.Agent, Parent: e.Index.Parent, Status: e.Index.Status, Reason: e.Index.Reason, Title: e.Index.Title,
 		Created: e.Created, Updated: e.Updated, Records: e.Records, Wake: e.Index.Wake, Worker: e.Worker, Late: e.Late.Seconds(),
 	}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -11,27 +12,34 @@ import (
 	"github.com/fermata-run/fermata/memory"
 	"github.com/fermata-run/fermata/orchestrator"
 	"github.com/fermata-run/fermata/orchestrator/run"
+	"github.com/fermata-run/fermata/planner/graph"
 )
 
 func (p *program) runsShowCommand() *cobra.Command {
 	var log bool
 	cmd := &cobra.Command{
 		Use:   "show RUN",
-		Short: "Show all that happened in a run, and how it stands",
-		Long: `Show a run: the conversation, the calls with their outcomes, what is asked, how
-it stands and why, and what it has spent. With --json it is one object, with --log
-each record of the log.`,
+		Short: "Show all that happened in a run, and how it and its delegates stand",
+		Long: `Show a run: the conversation, the calls with their outcomes, the tree of its
+delegates with what each waits for, what is asked, what may happen next in the graph by
+which it goes, how it stands and why, and what it has spent. With --json it is one object, with --log each record of the log.`,
 		Example:           p.example("runs show 7k2m", "", "runs show 7k2m --log --json", "the log as it is stored, a line each"),
 		Args:              exactly(1, "the id of a run"),
 		ValidArgsFunction: p.completeRuns,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withRun(cmd.Context(), args[0], func(store memory.Store, _ *orchestrator.Orchestrator, e *memory.RunEntry) error {
+			return p.withRun(cmd.Context(), args[0], func(store memory.Store, o *orchestrator.Orchestrator, e *memory.RunEntry) error {
 				v := &runView{program: p, entry: e, paint: painterFor(p.out, p.noColor), now: store.Now()}
 				v.columns, _ = sizeOf(p.out)
 				f := follow(e.Run, "")
-				f.tell.whole = true
+				f.tell.whole, f.tell.asksToo = true, true
 				err := f.readOn(cmd.Context(), store, func(ev orchestrator.Event) { v.take(ev, f.tell.tell(ev), log) })
 				if err != nil {
+					return err
+				}
+				if v.tree, err = o.Tree(cmd.Context(), e.Run); err != nil {
+					return err
+				}
+				if v.graph, err = p.graphRunOf(cmd.Context(), store, f.state); err != nil && !errors.Is(err, errNoGraph) {
 					return err
 				}
 				return v.print(f.state, log)
@@ -49,6 +57,8 @@ type runView struct {
 	paint   painter
 	columns int
 	now     time.Time
+	tree    *orchestrator.Tree
+	graph   *graphRun // nil if the run goes by none
 
 	told    []para
 	records []orchestrator.Event // with --log; only their records are looked at
@@ -71,12 +81,21 @@ func (v *runView) print(s *run.State, log bool) error {
 	}
 	v.write(v.heading(s)...)
 	v.write(v.told...)
-	for _, a := range s.Asks() {
-		v.write(showAsk(a, v.now)...)
-		v.write(para{mark: "    ", text: "answer with: " + v.answerLine(a), paint: dim})
+	if len(v.tree.Children) > 0 {
+		v.write(drawTree(v.tree, v.now)...)
 	}
+	v.writeAsks(v.tree)
+	v.write(v.mayHappen(v.graph)...)
 	v.write(v.footing(s)...)
 	return nil
+}
+
+func (v *runView) writeAsks(t *orchestrator.Tree) {
+	for _, a := range asksOf(t) {
+		v.write(showAsk(a, v.now)...)
+		v.write(showFields(a)...)
+		v.write(para{mark: "    ", text: "answer with: " + v.answerLine(a), paint: dim})
+	}
 }
 
 func (v *runView) write(paras ...para) {
@@ -111,7 +130,11 @@ func (v *runView) heading(s *run.State) []para {
 	if who := nameOf(s.User); who != "" {
 		text += " for " + cleanLine(who)
 	}
-	return []para{{text: "run " + string(s.Run), paint: bold}, {text: text, paint: dim}}
+	out := []para{{text: "run " + string(s.Run), paint: bold}, {text: text, paint: dim}}
+	if s.Parent != nil {
+		out = append(out, para{text: fmt.Sprintf("a task of %s, in run %s", pathOf(s.Parent.Path), s.Parent.Run), paint: dim})
+	}
+	return out
 }
 
 func (v *runView) footing(s *run.State) []para {
@@ -141,9 +164,15 @@ type wholeRun struct {
 	Open     []*run.Open      `json:"open,omitempty"`
 	Asks     []*agent.Ask     `json:"asks,omitempty"`
 	Spent    run.Spent        `json:"spent"`
+	Enabled  []graph.Enabled  `json:"enabled,omitempty"` // what may happen now in the graph by which it goes
+	Below    []treeJSON       `json:"delegates,omitempty"`
 }
 
 func (v *runView) whole(s *run.State) wholeRun {
 	view := s.View(v.now) // with what no move has taken up yet
-	return wholeRun{runJSON: runJSONOf(v.entry), User: s.User, Messages: view.Messages, Open: s.Open, Asks: s.Asks(), Spent: s.Spent}
+	w := wholeRun{runJSON: runJSONOf(v.entry), User: s.User, Messages: view.Messages, Open: s.Open, Asks: s.Asks(), Spent: s.Spent, Below: treesJSON(v.tree.Children, v.now)}
+	if v.graph != nil {
+		w.Enabled = v.graph.now
+	}
+	return w
 }

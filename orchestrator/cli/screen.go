@@ -20,11 +20,12 @@ type screen struct {
 	before  *term.State // of the terminal, to be put back
 	paint   painter
 
-	live   string // the unfinished last line of what is being said
-	status string
-	prompt string
-	tint   paint // of the prompt
-	line   editor
+	live    string   // the unfinished last line of what is being said
+	waiting []string // what was written and not taken up yet
+	status  string
+	prompt  string
+	tint    paint // of the prompt
+	line    editor
 
 	// What was drawn last: how wide each row of the area is down to the one with
 	// the cursor, and the column of the cursor in that.
@@ -50,7 +51,7 @@ func newScreen(in, out *os.File, c painter) (*screen, error) {
 
 // close clears the live area and gives the terminal back.
 func (s *screen) close() error {
-	s.live, s.status, s.prompt = "", "", ""
+	s.live, s.waiting, s.status, s.prompt = "", nil, "", ""
 	s.line.set("")
 	s.draw()
 	s.out.WriteString(pasteOff)
@@ -118,6 +119,9 @@ func (s *screen) above(columns int) (rows int) {
 func (s *screen) area(columns, most int) (rows []string, row, column int) {
 	if s.live != "" {
 		rows = append(rows, fit(strings.TrimRight(s.live, " "), columns))
+	}
+	for _, w := range s.waiting[:min(len(s.waiting), most/3)] {
+		rows = append(rows, s.paint.do(dim, fit(w, columns)))
 	}
 	if s.status != "" {
 		rows = append(rows, s.paint.do(dim, fit(s.status, columns)))

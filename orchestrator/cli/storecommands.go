@@ -139,7 +139,7 @@ not ended stay, however old. work --retain does the same all the time.`,
 			})
 		},
 	}
-	cmd.Flags().DurationVar(&olderThan, "older-than", 0, "how long ago a run's last record must be, such as 720h")
+	cmd.Flags().Var(spanOf(&olderThan, 0), "older-than", "how long ago a run's last record must be, such as 720h")
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
 }

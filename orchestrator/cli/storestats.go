@@ -14,6 +14,7 @@ import (
 	"github.com/fermata-run/fermata/agent"
 	"github.com/fermata-run/fermata/memory"
 	"github.com/fermata-run/fermata/orchestrator"
+	"github.com/fermata-run/fermata/orchestrator/run"
 )
 
 func (p *program) storeStatsCommand() *cobra.Command {
@@ -163,13 +164,19 @@ func (p *program) readyPara(name string, r readyStats) para {
 	if r.Runs == 1 {
 		verb = "wants"
 	}
-	out := para{mark: "ready  ", tint: dim, text: fmt.Sprintf("%s of %s %s attention, the first for %s", plural(int(r.Runs), "run"), cleanLine(name), verb, ago(r.lag()))}
+	what := plural(int(r.Runs), "run") + " of " + cleanLine(name)
+	if name == run.MailboxAgent {
+		what = strings.Replace(plural(int(r.Runs), "mailbox"), "xs", "xes", 1)
+	}
+	out := para{mark: "ready  ", tint: dim, text: fmt.Sprintf("%s %s attention, the first for %s", what, verb, ago(r.lag()))}
 	if r.lag() < lateAfter {
 		return out
 	}
 	out.paint = yellow
 	if r.Driven > 0 {
 		out.text += fmt.Sprintf("; workers have %d others: more of them would help", r.Driven)
+	} else if name == run.MailboxAgent {
+		out.text += "; no worker seems to be there, start one with: " + p.line("work")
 	} else {
 		out.text += fmt.Sprintf("; no worker seems to have agent %s, start one with: %s", cleanLine(name), p.line("work"))
 	}

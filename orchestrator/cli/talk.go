@@ -20,22 +20,25 @@ import (
 //	loop
 //	├── press    a key: edit the line, send it, or leave
 //	│   └── submit    a message, a command, or an answer (answering.go)
-//	├── hear     an event of the run: tell it, and take up what is asked
+//	├── hear     an event of the run or a delegate: tell it, and take up what is asked
 //	└── leave    running calls may finish; then the run is given back
 type talk struct {
 	*chat
 	scr    *screen
-	tell   *teller
+	fam    *family
 	speech speech
+	queue  queue
 
 	id    agent.RunID // "" until the first message is sent
-	now   standing
 	drive *driving
 
-	asking *agent.Ask  // the ask that the prompt is for
-	want   string      // what else the answer has to hold, see needs
-	choice string      // with want: the choice
-	meant  agent.AskID // the ask that the prompt stood for when the line was begun
+	asking *agent.Ask            // the ask that the prompt is for
+	form   *form                 // of it, if it is one
+	forms  map[agent.AskID]*form // also of those that were set aside
+	shown  map[agent.AskID]bool  // asks that are for others, and were shown
+	want   string                // what else the answer has to hold, see needs
+	choice string                // with want: the choice
+	meant  agent.AskID           // the ask that the prompt stood for when the line was begun
 	aside  map[agent.AskID]bool
 
 	events  chan heard
@@ -55,7 +58,8 @@ func (c *chat) talk(ctx context.Context) (err error) {
 	if os.Getenv("TERM") == "dumb" {
 		return usage("a conversation needs a terminal that can move its cursor, and TERM is dumb; give a message")
 	}
-	t := &talk{chat: c, tell: newTeller(c.user), aside: map[agent.AskID]bool{}, events: make(chan heard)}
+	t := &talk{chat: c, aside: map[agent.AskID]bool{}, shown: map[agent.AskID]bool{}, forms: map[agent.AskID]*form{}, events: make(chan heard)}
+	t.fam = newFamily(agent.RunID(c.run), c.who().ID)
 	t.scr, err = newScreen(c.in, c.out, painterFor(c.out, c.noColor))
 	if err != nil {
 		return fmt.Errorf("the terminal cannot be used: %w; give a message", err)
@@ -112,7 +116,7 @@ func (t *talk) loop(ctx context.Context) error {
 			}
 			t.leave()
 		case h := <-t.events:
-			err := t.hear(h)
+			err := t.hear(ctx, h)
 			close(h.done)
 			if err != nil {
 				return err
@@ -131,9 +135,9 @@ type driving struct {
 	driven sync.WaitGroup
 }
 
-// attach drives and watches a run from now on. Of what is in its log up to
-// after, nothing is heard.
-func (t *talk) attach(ctx context.Context, id agent.RunID, after int64) {
+// attach drives a run and watches it with its delegates. What the family has taken
+// already is not news.
+func (t *talk) attach(ctx context.Context, id agent.RunID) {
 	if t.drive != nil {
 		t.drive.cancel()
 	}
@@ -143,7 +147,7 @@ func (t *talk) attach(ctx context.Context, id agent.RunID, after int64) {
 	t.id, t.drive = id, d
 	d.driven.Go(func() { _ = t.orch.Drive(driveCtx, id) }) // it fails only without agents
 	go func() {
-		for ev, err := range t.orch.Watch(ctx, id, &orchestrator.WatchOptions{After: after}) {
+		for ev, err := range t.orch.Watch(ctx, id, &orchestrator.WatchOptions{Tree: true}) {
 			h := heard{from: d, ev: ev, err: err, done: make(chan struct{})}
 			select {
 			case t.events <- h:
@@ -172,7 +176,7 @@ func (t *talk) leave() {
 		d.driven.Wait()
 		close(gone)
 	}()
-	if n := len(t.now.calls); n > 0 {
+	if n := len(t.fam.calls()); n > 0 {
 		t.scr.print(para{gap: true, text: fmt.Sprintf("Leaving. %s may finish, for 10 seconds at most; Ctrl-C again leaves at once, and nothing is lost either way.", plural(n, "running call")), paint: dim})
 	}
 	t.refresh()
@@ -186,7 +190,7 @@ func plural(n int, what string) string {
 }
 
 // hear takes an event of the run.
-func (t *talk) hear(h heard) error {
+func (t *talk) hear(ctx context.Context, h heard) error {
 	if h.from != t.drive {
 		return nil // of a run that was left
 	}
@@ -196,44 +200,69 @@ func (t *talk) hear(h heard) error {
 		}
 		return h.err
 	}
-	t.now = standingOf(h.ev.State)
-	if h.ev.Delta != nil {
-		finished, live, dropped := t.speech.hear(*h.ev.Delta, t.scr.columns())
-		if dropped {
-			finished = append(finished, t.scr.paint.do(dim, "… (this attempt was dropped; it begins again)"))
-		}
-		t.scr.live = live
-		t.status()
-		t.scr.draw(finished...)
+	switch {
+	case h.ev.Delta != nil && h.ev.Run == t.id:
+		t.listen(*h.ev.Delta)
+		return nil
+	case h.ev.Delta != nil, !t.fam.news(h.ev):
 		return nil
 	}
-	var paras []para
-	for _, p := range t.tell.tell(h.ev) {
+	before, err := t.fam.before(ctx, t.store, h.ev)
+	if err != nil {
+		return err
+	}
+	t.scr.print(before...)
+	busy := t.fam.rootNow().status
+	paras := t.fam.take(h.ev)
+	if h.ev.Run == t.id {
+		t.scr.print(t.queue.takenUp(h.ev)...)
+		paras = t.queue.held(h.ev, busy, t.unheard(h.ev, paras))
+	}
+	t.scr.print(paras...)
+	if !busy.Ended() && t.fam.rootNow().status.Ended() {
+		t.sayEnded()
+	}
+	t.takeUp()
+	t.refresh()
+	return nil
+}
+
+// listen takes a piece of what the agent says.
+func (t *talk) listen(d agent.Delta) {
+	finished, live, dropped := t.speech.hear(d, t.scr.columns())
+	if dropped {
+		finished = append(finished, t.scr.paint.do(dim, "… (this attempt was dropped; it begins again)"))
+	}
+	t.scr.live = live
+	t.status()
+	t.scr.draw(finished...)
+}
+
+// unheard leaves out of what is told the words that were shown as they were said.
+func (t *talk) unheard(ev orchestrator.Event, paras []para) (out []para) {
+	for _, p := range paras {
 		if spoken(p) {
 			rest, again := t.speech.said(p.text)
 			if again {
-				paras = append(paras, para{text: "… (what was said in the end:)", paint: dim})
+				out = append(out, para{text: "… (what was said in the end:)", paint: dim})
 			}
 			p.text = rest
 			if rest == "" {
 				continue
 			}
 		}
-		paras = append(paras, p)
+		out = append(out, p)
 	}
-	if _, moved := h.ev.Record.Event.(*run.Moved); moved {
+	if _, moved := ev.Record.Event.(*run.Moved); moved {
 		t.speech = speech{}
 		t.scr.live = ""
 	}
-	t.scr.print(paras...)
-	t.takeUp()
-	t.refresh()
-	return nil
+	return out
 }
 
 // status says what goes on, in the line above the prompt.
 func (t *talk) status() {
-	t.scr.status = t.now.line(t.store.Now(), t.speech.doing(), len(t.aside))
+	t.scr.status, t.scr.waiting = t.statusLine(), t.queue.rows()
 	if t.leaving != nil {
 		t.scr.status = "leaving …"
 	}
@@ -248,6 +277,8 @@ func (t *talk) refresh() {
 		t.scr.prompt = ""
 	case t.want != "":
 		t.scr.prompt, t.scr.tint = t.want+" › ", yellow
+	case t.form != nil:
+		t.scr.prompt, t.scr.tint = t.form.prompt(), yellow
 	case t.asking != nil:
 		t.scr.prompt, t.scr.tint = askPrompt(t.asking), yellow
 	}

@@ -14,16 +14,29 @@ import (
 // them in order, from the first on: what is told of a result depends on the
 // move that asked for it.
 type teller struct {
-	me    string // the user whose messages need no name
-	whole bool   // do not cut results short
+	me      string // the user whose messages need no name
+	whole   bool   // do not cut results short
+	asksToo bool   // tell of asks when they open; otherwise somebody else shows them
 
-	calls map[agent.ActionID]run.Action
-	twins map[agent.ActionID]string // the arguments of calls that stand beside another of the same tool
-	asks  map[agent.AskID]*agent.Ask
+	calls  map[agent.ActionID]run.Action
+	twins  map[agent.ActionID]string // the arguments of calls that stand beside another of the same tool
+	labels map[agent.ActionID]string // of delegates: a name that no other which goes on has
+	asks   map[agent.AskID]*agent.Ask
+	before before
+}
+
+// before is how the run stood before a record, as far as it matters to what is told.
+type before struct {
+	busy bool // a turn went on
+	open map[agent.ActionID]bool
+	asks map[agent.AskID]bool
 }
 
 func newTeller(me string) *teller {
-	return &teller{me: me, calls: map[agent.ActionID]run.Action{}, twins: map[agent.ActionID]string{}, asks: map[agent.AskID]*agent.Ask{}}
+	return &teller{
+		me: me, calls: map[agent.ActionID]run.Action{}, twins: map[agent.ActionID]string{},
+		labels: map[agent.ActionID]string{}, asks: map[agent.AskID]*agent.Ask{},
+	}
 }
 
 // tell tells a record. What the planner says stands in the first para whose
@@ -32,19 +45,29 @@ func (t *teller) tell(ev orchestrator.Event) []para {
 	if ev.Record == nil {
 		return nil
 	}
-	paras := t.event(ev.Record)
-	for _, a := range ev.State.Asks() {
-		t.asks[a.ID] = a
-	}
+	paras := append(t.event(ev.Record, ev.State), t.askNews(ev.State)...)
+	t.remember(ev.State)
 	return paras
 }
 
-func (t *teller) event(r *run.Record) []para {
+// remember takes down how the run stands now.
+func (t *teller) remember(s *run.State) {
+	t.before = before{busy: s.Turn.Open && s.Status() != agent.StatusIdle, open: map[agent.ActionID]bool{}, asks: map[agent.AskID]bool{}}
+	for _, o := range s.Open {
+		t.before.open[o.ID] = true
+	}
+	for _, a := range s.Asks() {
+		t.before.asks[a.ID] = true
+		t.asks[a.ID] = a
+	}
+}
+
+func (t *teller) event(r *run.Record, s *run.State) []para {
 	switch e := r.Event.(type) {
 	case *run.Messaged:
-		return []para{t.wrote(e)}
+		return append([]para{t.wrote(e)}, t.interrupted(s)...)
 	case *run.Moved:
-		return t.moved(r, e)
+		return t.moved(r, e, s)
 	case *run.Returned:
 		return t.returned(e)
 	case *run.CallFailed:
@@ -53,20 +76,28 @@ func (t *teller) event(r *run.Record) []para {
 		return []para{warn(t.name(e.Action) + " could not be looked up yet: " + e.Error + again(e.Wait))}
 	case *run.Answered:
 		return []para{t.answered(e)}
+	case *run.Assigned:
+		return t.assigned(e, s)
+	case *run.Reminded:
+		return t.reminded(e, s)
+	case *run.Reported:
+		return t.reported(e)
+	case *run.Delivered:
+		return t.delivered(e, s)
 	case *run.PlanFailed:
 		if e.Transient {
 			return []para{warn("the planner could not be asked: " + e.Error + again(e.Wait))}
 		}
 		return []para{bad("the planner could not be asked: " + e.Error)}
 	}
-	return t.fate(r.Event)
+	return t.fate(r.Event, s)
 }
 
 // fate tells what happened to the run as a whole.
-func (t *teller) fate(e run.Event) []para {
+func (t *teller) fate(e run.Event, s *run.State) []para {
 	switch e := e.(type) {
 	case *run.Lapsed:
-		return t.lapsed(e)
+		return t.lapsed(e, s)
 	case *run.TookOver:
 		return []para{note("taken over from another worker")}
 	case *run.Limited:
@@ -74,13 +105,18 @@ func (t *teller) fate(e run.Event) []para {
 	case *run.Stuck:
 		return []para{bad("the run is stuck: " + e.Reason)}
 	case *run.Cancelled:
+		if e.Parent {
+			return []para{bad("called off by who gave the task" + because(e.Reason))}
+		}
 		return []para{bad("the run was cancelled" + by(e.By) + because(e.Reason))}
 	case *run.Retried:
 		return []para{note("it is tried again" + by(e.By) + because(e.Note))}
+	case *run.Redefined:
+		return []para{note("it goes on by another definition" + by(e.By) + because(e.Note))}
 	case *run.Signaled:
-		return []para{note(strings.TrimSpace("the signal " + e.Name + " came" + by(e.By) + ": " + brief(e.Data)))}
+		return []para{note(strings.TrimSuffix("the signal "+e.Name+" came"+by(e.By)+": "+brief(e.Data), ": "))}
 	}
-	return nil
+	return t.mail(e)
 }
 
 func (t *teller) wrote(e *run.Messaged) para {
@@ -99,38 +135,64 @@ func (t *teller) wrote(e *run.Messaged) para {
 // spoken reports whether p is what the planner said.
 func spoken(p para) bool { return p.mark == "" && !p.gap }
 
-func (t *teller) moved(r *run.Record, e *run.Moved) []para {
+func (t *teller) moved(r *run.Record, e *run.Moved, s *run.State) []para {
+	if s.Plan.LastMove != r.Seq {
+		return []para{note("what the agent would have done came too late, and was dropped")}
+	}
 	var out []para
 	if s := strings.TrimSpace(e.Message.Text()); s != "" {
 		out = append(out, para{text: clean(s)})
 	}
 	for i, a := range e.Actions {
 		id := agent.ActionID(fmt.Sprintf("%s.%d", r.ID, i))
-		args := a.Args
 		for _, c := range e.Message.Calls() {
-			if c.ID == a.CallID && len(args) == 0 {
-				args = c.Args
+			if c.ID == a.CallID && len(a.Args) == 0 {
+				a.Args = c.Args
 			}
 		}
 		t.calls[id] = a
 		if twin(e.Actions, i) {
-			t.twins[id] = cleanLine(brief(args))
+			t.twins[id] = cleanLine(brief(a.Args))
 		}
-		switch {
-		case a.Refuse != "":
-			out = append(out, bad(a.Name+" "+brief(args)+" – "+a.Refuse))
-		case a.Kind == agent.ActCall:
-			out = append(out, para{mark: "  · ", tint: dim, text: cleanLine(a.Name) + "  " + brief(args), paint: dim, cut: t.most(3)})
-		case a.Kind == agent.ActWait:
-			out = append(out, note("waits for "+waited(a)))
-		case a.Kind == agent.ActEmit:
-			out = append(out, note(a.Name+" "+brief(args)))
+		if a.Kind == agent.ActDelegate {
+			t.labels[id] = t.label(a.Name, s)
 		}
+		out = append(out, t.action(id, a, s)...)
 	}
 	if len(e.Output) > 0 && strings.TrimSpace(e.Message.Text()) == "" {
 		out = append(out, para{text: clean(string(compact(e.Output)))})
 	}
 	return out
+}
+
+// action tells what a move asks for. An ask is shown by others, see asksToo.
+func (t *teller) action(id agent.ActionID, a run.Action, s *run.State) []para {
+	switch {
+	case a.Refuse != "":
+		return []para{bad(a.Name + " " + brief(a.Args) + " – " + a.Refuse)}
+	case a.Kind == agent.ActCall:
+		return []para{{mark: "  · ", tint: dim, text: cleanLine(a.Name) + "  " + brief(a.Args), paint: dim, cut: t.most(3)}}
+	case a.Kind == agent.ActDelegate:
+		return []para{{mark: "  → ", tint: cyan, text: t.labels[id] + "  " + taskOf(a.Args), paint: dim, cut: t.most(3)}}
+	case a.Kind == agent.ActHandoff && s.Agent != a.Name:
+		return []para{bad("the conversation could not go on with " + a.Name)}
+	case a.Kind == agent.ActHandoff:
+		return []para{{mark: "  → ", tint: cyan, text: cleanLine(a.Name) + " goes on with you"}}
+	case a.Kind == agent.ActWait && a.Name == agent.AnySignal && a.Ref != "":
+		return nil // a graph listens all the time
+	case a.Kind == agent.ActWait:
+		return []para{note(waits(a.Action, a.Due))}
+	case stepOf(a.Action) != nil:
+		if at := stepOf(a.Action).At; len(at) > 0 {
+			return []para{note("now at " + strings.Join(at, ", "))}
+		}
+		return nil
+	case a.Kind == agent.ActEmit:
+		return []para{note(a.Name + " " + brief(a.Args))}
+	case a.Kind == agent.ActCancel:
+		return []para{note("withdraws " + t.name(a.Target))}
+	}
+	return nil
 }
 
 // twin reports whether a call has another of the same tool beside it.
@@ -143,14 +205,33 @@ func twin(actions []run.Action, i int) bool {
 	return false
 }
 
-func waited(a run.Action) string {
+// waits tells what an action waits for; due is until when, the zero time where that
+// is not to be told.
+func waits(a agent.Action, due time.Time) string {
+	var text []string
+	switch {
+	case a.Name == agent.AnySignal:
+		text = append(text, "waits for any signal")
+	case a.Name != "":
+		text = append(text, "waits for the signal "+cleanLine(a.Name))
+	}
+	if a.Key != "" {
+		text = append(text, "with the key "+cleanLine(a.Key))
+	}
 	switch {
 	case a.Name != "" && a.Within > 0:
-		return "the signal " + a.Name + ", at most " + ago(a.Within)
-	case a.Name != "":
-		return "the signal " + a.Name
+		text = append(text, "at most "+ago(a.Within))
+	case a.Within > 0:
+		text = append(text, "waits for "+ago(a.Within))
 	}
-	return ago(a.Within)
+	if !due.IsZero() {
+		until := "until " + due.Local().Format("2 Jan 15:04:05")
+		if len(text) == 0 {
+			until = "waits " + until
+		}
+		text = append(text, until)
+	}
+	return strings.Join(text, ", ")
 }
 
 func (t *teller) returned(e *run.Returned) []para {
@@ -174,14 +255,22 @@ func (t *teller) failed(e *run.CallFailed) para {
 	return bad(t.name(e.Action) + ": " + e.Error)
 }
 
-func (t *teller) lapsed(e *run.Lapsed) []para {
+func (t *teller) lapsed(e *run.Lapsed, s *run.State) []para {
 	switch {
 	case e.Ask != "":
-		return []para{warn("nobody answered in time")}
+		return t.unanswered(e.Ask, s)
 	case e.Call != "":
 		return []para{warn(t.name(e.Call) + " was begun, and its worker was lost: whether it took place is unknown")}
+	case e.Wait != "" && t.calls[e.Wait].Kind == agent.ActDelegate:
+		return []para{warn(t.name(e.Wait) + " was not done in time, and is called off")}
 	case e.Wait != "":
 		return []para{note("the time has come")}
+	case e.Deadline:
+		return []para{bad("the run's deadline has passed")}
+	case e.Signal != "":
+		return []para{note("a signal for which nothing waited is kept no longer")}
+	case s.Mailbox != nil:
+		return []para{note("the mailbox has been empty for long enough and is done")}
 	}
 	return []para{note("the run has been idle for long enough and is done")}
 }
@@ -192,7 +281,7 @@ func (t *teller) answered(e *run.Answered) para {
 		agent.Happened: "it took place", agent.Rerun: "it did not take place, and is made now", agent.NotHappened: "it did not take place",
 		agent.GiveUp: "given up", agent.Continue: "it may go on", agent.Stop: "stopped",
 	}[e.Answer.Choice]
-	if a := t.asks[e.Ask]; what == "" || a != nil && (a.Kind == agent.AskQuestion || a.Kind == agent.AskChoice) {
+	if a := t.asks[e.Ask]; what == "" || a != nil && (!own(a)) {
 		what = "answered"
 		if e.Answer.Choice != "" {
 			what += ": " + cleanLine(e.Answer.Choice)
@@ -225,6 +314,8 @@ func (t *teller) name(id agent.ActionID) string {
 	switch {
 	case !ok:
 		return "a call"
+	case t.labels[id] != "":
+		return t.labels[id]
 	case a.Name == "":
 		return string(a.Kind)
 	}
@@ -232,53 +323,4 @@ func (t *teller) name(id agent.ActionID) string {
 		return cleanLine(a.Name) + " (" + args + ")"
 	}
 	return cleanLine(a.Name)
-}
-
-func note(s string) para { return para{mark: "  · ", tint: dim, text: cleanLine(s), paint: dim} }
-func warn(s string) para { return para{mark: "  ! ", tint: yellow, text: cleanLine(s)} }
-func bad(s string) para  { return para{mark: "  ✗ ", tint: red, text: cleanLine(s)} }
-
-func nameOf(u agent.User) string {
-	if u.Name != "" {
-		return u.Name
-	}
-	return u.ID
-}
-
-func by(u agent.User) string {
-	if n := nameOf(u); n != "" {
-		return " by " + cleanLine(n)
-	}
-	return ""
-}
-
-func because(s string) string {
-	if s == "" {
-		return ""
-	}
-	return ": " + cleanLine(s)
-}
-
-func again(wait time.Duration) string {
-	if wait <= 0 {
-		return ""
-	}
-	return " – next try in " + ago(wait)
-}
-
-// ago shows a span of time in its largest unit or two.
-func ago(d time.Duration) string {
-	switch d = d.Round(time.Millisecond); {
-	case d < time.Second:
-		return fmt.Sprintf("%d ms", d.Milliseconds())
-	case d < 10*time.Second:
-		return strings.TrimSuffix(fmt.Sprintf("%.1f", d.Seconds()), ".0") + " s"
-	case d < time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h", int(d.Hours()))
-	}
-	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }

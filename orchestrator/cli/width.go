@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"io"
 	"strings"
 	"unicode"
 
@@ -53,6 +54,16 @@ func clean(s string) string {
 		}
 	}
 	return strings.ToValidUTF8(b.String(), "\uFFFD")
+}
+
+// cleanWriter makes clean what is written to it, a whole text at a time.
+type cleanWriter struct{ io.Writer }
+
+func (w cleanWriter) Write(b []byte) (int, error) {
+	if _, err := io.WriteString(w.Writer, clean(string(b))); err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }
 
 // cleanLine is clean for what has to stay on one line.
