@@ -22,7 +22,11 @@ import (
 )
 
 // The programs, which TestMain builds once.
-var fermata, crashfermata string
+var (
+	fermata, crashfermata, teamfermata string
+
+	exampleOf = map[string]string{} // the examples with a graph
+)
 
 func TestMain(m *testing.M) { os.Exit(build(m)) }
 
@@ -33,8 +37,13 @@ func build(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	fermata, crashfermata = filepath.Join(dir, "fermata"), filepath.Join(dir, "crashfermata")
-	for path, from := range map[string]string{fermata: "../cmd/fermata", crashfermata: "./crashfermata"} {
+	fermata, crashfermata, teamfermata = filepath.Join(dir, "fermata"), filepath.Join(dir, "crashfermata"), filepath.Join(dir, "teamfermata")
+	programs := map[string]string{fermata: "../cmd/fermata", crashfermata: "./crashfermata", teamfermata: "./teamfermata"}
+	for _, name := range []string{"order", "approval-chain", "onboarding", "triage"} {
+		exampleOf[name] = filepath.Join(dir, name)
+		programs[exampleOf[name]] = "../examples/" + name
+	}
+	for path, from := range programs {
 		if out, err := exec.Command("go", "build", "-o", path, from).CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "go build %s: %v\n%s", from, err, out)
 			return 1

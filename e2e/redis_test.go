@@ -44,7 +44,7 @@ func (w *world) worker() (*exec.Cmd, *waited) {
 	if err := cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}
-	out.waitFor(w.t, "Working on the runs of desk in redis://:xxxxx@127.0.0.1:")
+	out.waitFor(w.t, "Working on the runs of desk, billing, returns in redis://:xxxxx@127.0.0.1:")
 	return cmd, out
 }
 

@@ -186,7 +186,7 @@ func TestTerminal(t *testing.T) {
 func TestTerminalAnswersWhatWasShown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t,
-		chatserver.Reply{Calls: []chatserver.Call{call("refund", `{"order":1042,"amount":249}`), call("refund", `{"order":1046,"amount":480}`)}},
+		chatserver.Reply{Calls: []chatserver.Call{call("refund", `{"order":1042,"amount":249}`), call("refund", `{"order":1046,"amount":300}`)}},
 		chatserver.Reply{Text: "That is settled."})
 	s := w.terminal("chat")
 	s.waitFor(t, "Write a message.")
@@ -198,7 +198,7 @@ func TestTerminalAnswersWhatWasShown(t *testing.T) {
 	s.waitFor(t, "a/e/d/r › a")
 	first := lines[struct{ ID string }](t, w.run(0, "asks", "--json").stdout)[0].ID
 	w.run(0, "asks", "answer", first, "--deny", "not this one", "--by", "boss")
-	s.waitFor(t, "amount  480")
+	s.waitFor(t, "amount  300")
 	s.forget()
 	s.types(enter)
 	s.waitFor(t, "what you typed was not sent")
