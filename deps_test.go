@@ -28,10 +28,19 @@ var law = []struct {
 	{"agent", "", ""},
 	{"internal/schema", "", "github.com/invopop/jsonschema github.com/santhosh-tekuri/jsonschema/v6 golang.org/x/text"},
 
+	{"internal/wellformed", "agent", ""},
+	{"internal/adapter", "agent", ""},
+
 	{"tools", "agent internal/schema", ""},
+	{"tools/langchain", "agent internal/schema tools", "github.com/tmc/langchaingo"},
 	{"planner", "agent internal/schema", ""},
-	{"planner/openai", "agent", "github.com/sashabaranov/go-openai"},
-	{"planner/scripted", "agent", ""},
+	{"planner/openai", "agent internal/adapter", "github.com/sashabaranov/go-openai"},
+	{"planner/langchain", "agent internal/adapter", "github.com/tmc/langchaingo"},
+	{"planner/scripted", "agent internal/wellformed", ""},
+	{"planner/graph/chart", "", ""},
+	{"planner/graph/scxml", "planner/graph", "github.com/dop251/goja"},
+	{"planner/graph/play", "agent planner/graph", ""},
+	{"planner/graph", "agent internal/schema planner/graph/chart", "cel.dev/cel-go go.yaml.in/yaml/v4"},
 
 	{"memory", "agent", ""},
 	{"memory/sqlite", "agent memory", "modernc.org/sqlite github.com/gofrs/flock"},
@@ -41,23 +50,27 @@ var law = []struct {
 	{"orchestrator/run", "agent", ""},
 	{"orchestrator/perform", "agent orchestrator/run", "github.com/sourcegraph/conc"},
 	{"orchestrator", "agent internal/schema memory orchestrator/run orchestrator/perform", "github.com/sourcegraph/conc go.opentelemetry.io/otel"},
-	{"orchestrator/orchestratortest", "agent memory memory/memorytest orchestrator orchestrator/run planner planner/scripted", ""},
-	{"orchestrator/cli", "agent memory memory/redis memory/sqlite orchestrator orchestrator/run planner/openai planner/scripted", "github.com/spf13/cobra golang.org/x/term golang.org/x/text/width"},
+	{"orchestrator/orchestratortest", "agent memory memory/memorytest orchestrator orchestrator/run planner planner/scripted internal/wellformed", ""},
+	{"orchestrator/cli", "agent internal/schema memory memory/redis memory/sqlite orchestrator orchestrator/run planner/graph planner/graph/play planner/graph/scxml planner/openai planner/scripted", "github.com/spf13/cobra golang.org/x/term golang.org/x/text/width"},
 
 	{"internal/redisserver", "", "github.com/redis/go-redis/v9"},
 	{"internal/bench", "agent internal/redisserver memory memory/redis memory/sqlite orchestrator orchestrator/run planner planner/openai tools", "github.com/redis/go-redis/v9 github.com/sashabaranov/go-openai"},
-	{"internal/desk", "agent planner planner/scripted tools", ""},
-	{"internal/chatserver/...", "agent internal/chatserver", "github.com/sashabaranov/go-openai"},
+	{"internal/jsonl", "", ""},
+	{"internal/desk", "agent internal/jsonl planner planner/scripted tools", ""},
+	{"internal/story/...", "agent internal/jsonl internal/story memory/sqlite orchestrator orchestrator/orchestratortest orchestrator/run planner/graph", ""},
+	{"internal/chatserver/...", "agent internal/chatserver internal/wellformed", "github.com/sashabaranov/go-openai"},
 	{"cmd/...", "...", "github.com/spf13/cobra golang.org/x/term"},
-	{"examples/...", "...", ""},
+	{"examples/...", "...", "github.com/tmc/langchaingo"},
+	{"docs/...", "...", ""},
 	{"e2e/...", "...", "github.com/creack/pty"},
 }
 
 // pure lists the packages that may not touch the world, and what of the
 // standard library they may not import.
 var pure = map[string][]string{
-	"orchestrator/run": {"bufio", "context", "io", "log", "math/rand", "net", "os", "sync", "testing", "crypto/rand", "runtime", "syscall", "unsafe", "database"},
-	"agent":            {"io", "log", "math/rand", "net", "os", "sync", "crypto/rand", "runtime", "syscall", "unsafe", "database"},
+	"orchestrator/run":    {"bufio", "context", "io", "log", "math/rand", "net", "os", "sync", "testing", "crypto/rand", "runtime", "syscall", "unsafe", "database"},
+	"planner/graph/chart": {"bufio", "context", "io", "log", "math/rand", "net", "os", "sync", "testing", "time", "crypto/rand", "runtime", "syscall", "unsafe", "database"},
+	"agent":               {"io", "log", "math/rand", "net", "os", "sync", "crypto/rand", "runtime", "syscall", "unsafe", "database"},
 }
 
 // listed is what the go command says of a package.
