@@ -145,6 +145,7 @@ func TestRedefineVoidsPlanning(t *testing.T) {
 		l.program(charted(p))
 		id := l.start("hello")
 		<-thinks
+		l.after(0) // planning begins while the definition is being kept
 		l.must(l.client.Redefine(l.Context(), id, []byte("two"), nil, nil))
 		goOn <- true
 		if now := <-thinks; now != "two" {
