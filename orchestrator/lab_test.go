@@ -96,11 +96,12 @@ func (l *lab) send(id agent.RunID, text string) {
 	l.must(l.client.Send(l.Context(), id, agent.Text(text), nil))
 }
 
-// rest waits until the run rests, and returns how it stands.
+// rest waits until the run rests and everybody has done what follows, and returns how it stands.
 func (l *lab) rest(id agent.RunID) *orchestrator.Result {
 	l.Helper()
 	res, err := l.client.Await(l.Context(), id)
 	l.must(err)
+	synctest.Wait()
 	return res
 }
 
