@@ -26,7 +26,6 @@ func TestExamples(t *testing.T) {
 	for _, m := range mains {
 		name := filepath.Dir(m)
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			got := play(t, filepath.Join(bin, name))
 			golden := filepath.Join(name, "output.txt")
 			if *rewrite {
