@@ -52,8 +52,9 @@ race: ## all tests under the race detector, but for the long ones below
 unit: ## all tests, as fast as they go
 	$(GO) test ./...
 
-simulation: ## a million events of the heart, over random schedules
+simulation: ## a million events of the heart, over random schedules; bytes per step of a run of a thousand
 	$(GO) test -count=1 -run 'TestSimulation' -v ./orchestrator/run
+	$(GO) test -count=1 -run 'TestBytesPerStep' -v ./orchestrator
 
 e2e: ## the built CLI, in real processes, over a real endpoint
 	$(GO) test -count=1 -v ./e2e/...
