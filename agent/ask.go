@@ -77,6 +77,7 @@ type Ask struct {
 	Opened    time.Time `json:"opened,omitzero"`
 	Claimed   User      `json:"claimed,omitzero"`   // who has claimed it: nobody else may answer until it is released
 	Delegated User      `json:"delegated,omitzero"` // who has last delegated it to For
+	Note      string    `json:"note,omitempty"`     // what they said as they delegated it
 	Stage     int       `json:"stage,omitempty"`    // how often it was escalated
 	Reminded  int       `json:"reminded,omitempty"` // how often it was reminded of
 	RemindAt  time.Time `json:"remind_at,omitzero"` // when it is reminded of next

@@ -235,11 +235,13 @@ func TestInboxHasTheLastWord(t *testing.T) {
 		l.must(l.releasing(ask, bob)())
 		listed("released", bob, func(a *agent.Ask) bool { return a.Claimed.IsZero() })
 		l.must(l.delegating(ask, bob, "eve")())
-		listed("delegated", eve, func(a *agent.Ask) bool { return a.Delegated.ID == "bob" })
+		listed("delegated", eve, func(a *agent.Ask) bool { return a.Delegated.ID == "bob" && a.Note == "please" })
 		l.after(50 * time.Minute)
 		listed("reminded of", eve, func(a *agent.Ask) bool { return a.Reminded == 1 })
 		l.after(15 * time.Minute)
-		listed("escalated", cid, func(a *agent.Ask) bool { return a.Stage == 1 && a.Delegated.IsZero() && len(a.Escalate) == 1 })
+		listed("escalated", cid, func(a *agent.Ask) bool {
+			return a.Stage == 1 && a.Delegated.IsZero() && a.Note == "" && len(a.Escalate) == 1
+		})
 		l.must(l.answering(ask, red(cid))())
 		if asks, _, err := l.client.Asks(l.Context(), memory.AskQuery{Run: id}); err != nil || len(asks) != 1 || asks[0].ID == ask.ID {
 			l.Errorf("after the answer the inbox has %+v, %v", asks, err)

@@ -161,7 +161,7 @@ func (o *Orchestrator) ReleaseAsk(ctx context.Context, id agent.AskID, by agent.
 
 // DelegateAsk has others answer an ask: to are ids of users, and groups as
 // "group:name". By may still answer it, too; whoever else it was for may not.
-// Whom it excludes, it excludes still.
+// Whom it excludes, it excludes still. The note is for them, and stands in the ask.
 func (o *Orchestrator) DelegateAsk(ctx context.Context, id agent.AskID, by agent.User, to []string, note string) error {
 	return o.assign(ctx, &run.Assigned{Ask: id, How: run.Delegate, By: by, To: to, Note: note})
 }

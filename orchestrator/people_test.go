@@ -547,7 +547,7 @@ func TestDelegateAsk(t *testing.T) {
 				l.try(ask, "", l.claiming(ask, bob))
 				l.try(ask, "", l.delegating(ask, bob, "dan"))
 				now := l.now(ask)
-				if !slices.Equal(now.For, []string{"dan", "bob"}) || now.Delegated.ID != "bob" || !now.Claimed.IsZero() || !slices.Equal(now.Not, []string{"u1", "mal"}) {
+				if !slices.Equal(now.For, []string{"dan", "bob"}) || now.Delegated.ID != "bob" || now.Note != "please" || !now.Claimed.IsZero() || !slices.Equal(now.Not, []string{"u1", "mal"}) {
 					l.Errorf("after it was delegated the ask is %+v", now)
 				}
 				l.try(ask, agent.RefusedForbidden, l.answering(ask, red(cid)), "not for cid")

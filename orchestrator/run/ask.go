@@ -83,7 +83,7 @@ func (s *State) openAsk(r *Record, index int, action agent.ActionID, ask agent.A
 	ask.Action, ask.Opened = action, s.Time
 	ask.Agent, ask.User, ask.Path = s.Agent, s.User, s.Path()
 	ask.For, ask.Not = s.resolved(ask.For), s.resolved(ask.Not)
-	ask.Claimed, ask.Delegated, ask.Stage, ask.Reminded = agent.User{}, agent.User{}, 0, 0
+	ask.Claimed, ask.Delegated, ask.Note, ask.Stage, ask.Reminded = agent.User{}, agent.User{}, "", 0, 0
 	if ask.Within > 0 {
 		ask.Due = s.Time.Add(ask.Within)
 	}
@@ -296,7 +296,7 @@ func (s *State) escalated(ask *agent.Ask) *agent.Ask {
 	next := *ask
 	step := ask.Escalate[0]
 	next.For, next.Escalate = s.resolved(step.For), ask.Escalate[1:]
-	next.Claimed, next.Delegated = agent.User{}, agent.User{}
+	next.Claimed, next.Delegated, next.Note = agent.User{}, agent.User{}, ""
 	next.Within, next.Due = step.Within, time.Time{}
 	if step.Within > 0 {
 		next.Due = s.Time.Add(step.Within)
@@ -338,7 +338,7 @@ func (s *State) assigned(e *Assigned) {
 	case Release:
 		next.Claimed = agent.User{}
 	case Delegate:
-		next.For, next.Delegated, next.Claimed = s.delegatedTo(e), e.By, agent.User{}
+		next.For, next.Delegated, next.Note, next.Claimed = s.delegatedTo(e), e.By, e.Note, agent.User{}
 	default:
 		return
 	}

@@ -333,7 +333,7 @@ func (s *State) judgeDelegated(ask *agent.Ask, e *Assigned) (bool, error) {
 	if i := slices.IndexFunc(to, func(p string) bool { return p == "" || slices.Contains(ask.Not, p) }); i >= 0 {
 		return false, agent.Refuse(agent.RefusedInvalid, "ask %s cannot be delegated to %s, who may not decide it", ask.ID, e.To[i])
 	}
-	same := ask.Delegated.ID == e.By.ID && slices.Equal(ask.For, s.delegatedTo(e)) && ask.Claimed.ID == ""
+	same := ask.Delegated.ID == e.By.ID && ask.Note == e.Note && slices.Equal(ask.For, s.delegatedTo(e)) && ask.Claimed.ID == ""
 	return !same, nil
 }
 

@@ -30,7 +30,7 @@ import (
 //	redefine name [keys={…}] [by=ann] [key=k]
 //	claim CALL by=ann         of an ask
 //	release CALL by=ann
-//	delegate CALL by=ann to=bob,group:x
+//	delegate CALL by=ann to=bob,group:x [note="…"]
 //	begin [instructions="…"] [definition=name] [steps=2] [tokens=9] [time=1m] [run-steps=2] [end-turn] [interrupt] [reject] [close-after=1h] [sees=words] [handoffs=1] [operators=…]
 //	move ["words"] [basis=N] [each] [finish] [fail="…"]     and its actions, one a line:
 //	    call name [{args}] [idempotent] [readonly] [approve] [lookup] [attempts=2] [timeout=1m]
@@ -178,7 +178,7 @@ func (s *script) input(c *command) string {
 		}
 		e = r
 	case "claim", "release", "delegate":
-		e = &run.Assigned{Ask: s.asks[c.arg(0)], How: run.Assignment(c.verb), By: by, To: list(c.option("to"))}
+		e = &run.Assigned{Ask: s.asks[c.arg(0)], How: run.Assignment(c.verb), By: by, To: list(c.option("to")), Note: c.option("note")}
 	case "reported":
 		e = s.reported(c)
 	case "post", "subscribed", "mailed":

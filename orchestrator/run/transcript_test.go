@@ -200,6 +200,9 @@ func (s *script) whom(a *agent.Ask) (text string) {
 	if a.Claimed.ID != "" {
 		text += " claimed by " + a.Claimed.ID
 	}
+	if a.Note != "" {
+		text += fmt.Sprintf(", of which %s said: %s", a.Delegated.ID, a.Note)
+	}
 	if a.Stage > 0 {
 		text += fmt.Sprintf(" escalated %d times", a.Stage)
 	}
