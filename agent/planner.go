@@ -86,6 +86,7 @@ type Closed struct {
 	Code    string          `json:"code,omitempty"`   // of the error of a call that failed: see Coded
 	By      User            `json:"by,omitzero"`      // who answered, where a person did
 	Answer  *Answer         `json:"answer,omitempty"` // what was answered, or taken by default, where that ended the action
+	Edited  json.RawMessage `json:"edited,omitempty"` // as in Result
 	Ref     string          `json:"ref,omitempty"`    // as in Action
 
 	// Signal is the name of the signal that ended a wait, and SignalKey the idempotency

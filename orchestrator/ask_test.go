@@ -3,6 +3,8 @@ package orchestrator_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -178,6 +180,50 @@ func TestApprovalIsOfTheArguments(t *testing.T) {
 			l.Errorf("the log says %+v", answered)
 		}
 	})
+}
+
+// A model is told which arguments a person has put in the place of its own, and of
+// nothing where they are the same in another spelling.
+func TestTheModelIsToldOfAnEdit(t *testing.T) {
+	other, inVain := `{"order":7,"amount":250}`, `{"order":7,"amount":13}`
+	for name, c := range map[string]struct {
+		edit, edited, note string
+	}{
+		"changed":  {other, other, `has ended. A person had changed its arguments to {"order":7,"amount":250}. Outcome: returned. paid`},
+		"the same": {`{ "amount": 400, "order": 7 }`, "", `has ended. Outcome: returned. paid`},
+		"in vain":  {inVain, inVain, `has ended. A person had changed its arguments to {"order":7,"amount":13}. Outcome: failed. no`},
+	} {
+		pay := tools.Func("act", "Pay.", func(_ context.Context, p payment) (string, error) {
+			if p.Amount == 13 {
+				return "", agent.NotDone(errors.New("no"))
+			}
+			return "paid", nil
+		}, &tools.Options{Approve: agent.Always})
+		told := func(req *agent.ModelRequest) error {
+			if r := req.Messages[len(req.Messages)-1].Parts[0].Result; r == nil || string(r.Edited) != c.edited {
+				return fmt.Errorf("the model is told %+v, and the arguments are %q", r, c.edited)
+			}
+			return nil
+		}
+		play := func(talks bool, steps ...orchestratortest.Step) func(*testing.T) {
+			return func(t *testing.T) {
+				inLab(t, func(l *lab) {
+					l.work(nil, service(l.plays(append([]orchestratortest.Step{{Reply: callWith(payment{7, 400})}}, steps...)...), pay))
+					id := l.start("pay")
+					ask := l.asks(id, agent.AskApproval)
+					if talks {
+						l.send(id, "how long?")
+						l.rests(id, agent.StatusWaiting)
+					}
+					l.answer(ask, agent.Answer{Choice: agent.Edit, Value: json.RawMessage(c.edit)})
+					l.rests(id, agent.StatusIdle)
+				})
+			}
+		}
+		t.Run(name, play(false, orchestratortest.Step{Reply: done, Check: told}))
+		t.Run(name+", when it was shown as pending", play(true,
+			orchestratortest.Step{Results: []string{"act pending"}, Reply: done}, orchestratortest.Step{Results: []string{c.note}, Reply: done}))
+	}
 }
 
 // The inbox shows the asks of all runs, the oldest first, on pages, to a

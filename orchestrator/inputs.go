@@ -253,7 +253,7 @@ func (o *Orchestrator) tryInput(ctx context.Context, id agent.RunID, record agen
 }
 
 // completed adds to an accepted answer what the log has to say of it: which
-// arguments were approved.
+// arguments were approved, and whether these are others than those asked about.
 func completed(s *run.State, e run.Event) run.Event {
 	answered, ok := e.(*run.Answered)
 	if !ok {
@@ -269,6 +269,7 @@ func completed(s *run.State, e run.Event) run.Event {
 			full.Digest = a.Digest
 		case agent.Edit:
 			full.Digest = run.Digest(full.Answer.Value)
+			full.Edited = full.Digest != a.Digest
 		}
 	}
 	return &full

@@ -16,8 +16,16 @@ var explanations = map[agent.Outcome]string{
 	agent.Unknown:    "it was begun, and nobody knows yet whether it took place; a note will follow. Do not call it again for this",
 }
 
-// Result is what a call gave, or in words how it stands.
+// Result is what a call gave, or in words how it stands; before it, that a person has
+// changed the arguments, if so.
 func Result(r *agent.Result) string {
+	if len(r.Edited) > 0 {
+		return "A person has changed the arguments of this call to " + string(r.Edited) + ".\n" + ending(r)
+	}
+	return ending(r)
+}
+
+func ending(r *agent.Result) string {
 	if r.Outcome == agent.Returned || r.Outcome == agent.Answered || r.Outcome == "" {
 		text := agent.PlainText(r.Content)
 		if text == "" {

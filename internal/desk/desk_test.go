@@ -162,6 +162,10 @@ func TestNotes(t *testing.T) {
 		t.Errorf("it says %q", m.Text())
 	}
 	thanks := agent.Text("thanks")
+	conv = append(conv[:2], note(`The call refund (c1), which was open, has ended. A person had changed its arguments to {"order":1042,"amount":100}. Outcome: returned. {"order":1042,"amount":100,"reference":"x","paid":"2026-03-01T00:00:00Z"}`), &thanks)
+	if m := answer(&agent.ModelRequest{Messages: conv}); m.Text() != "Done: 100.00 EUR for order 1042 are on their way back to you. You are welcome." {
+		t.Errorf("of one that was edited it says %q", m.Text())
+	}
 	conv = append(conv[:2], note("The call refund (c1), which was open, has ended. Outcome: denied. too late"), &thanks)
 	if m := answer(&agent.ModelRequest{Messages: conv}); m.Text() != "I am sorry: the refund was not approved (too late). You are welcome." {
 		t.Errorf("it says %q", m.Text())

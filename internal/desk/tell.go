@@ -153,7 +153,7 @@ func tellParcel(p Parcel) string {
 }
 
 // noteForm is how the orchestrator tells of a call that ended late.
-var noteForm = regexp.MustCompile(`(?s)^The call (\S+) \([^)]*\), which was open, has ended\. Outcome: (\w+)\. ?(.*)$`)
+var noteForm = regexp.MustCompile(`(?s)^The call (\S+) \([^)]*\), which was open, has ended\.(?: A person had changed its arguments to .*?\.)? Outcome: (\w+)\. ?(.*)$`)
 
 // tellNotes puts notes into words.
 func tellNotes(notes []string) []string {

@@ -180,6 +180,8 @@ func (c *checker) result(i, k int, r *agent.Result) string {
 		return fmt.Sprintf("the result of the call %q has no outcome", r.CallID)
 	case len(r.Content) > 0 && !json.Valid(r.Content):
 		return fmt.Sprintf("the content of the result of the call %q is not JSON: %.100q", r.CallID, r.Content)
+	case len(r.Edited) > 0 && !isObject(r.Edited):
+		return fmt.Sprintf("the edited arguments of the call %q are not a JSON object: %.100q", r.CallID, r.Edited)
 	}
 	return ""
 }

@@ -96,6 +96,7 @@ func TestCheck(t *testing.T) {
 		{"a result in a note", conversation{calls("a"), results("a"), message(agent.RoleNote, result("a"))}, "message 2", "does not stand in a message of role tool"},
 		{"words of a tool", conversation{calls("a"), message(agent.RoleTool, result("a"), agent.Part{Text: "x"})}, `message 1, of role "tool", part 1: `, "something other than a result"},
 		{"no outcome", conversation{calls("a"), with(results("a"), func(m *agent.Message) { m.Parts[0].Result.Outcome = "" })}, "message 1", "has no outcome"},
+		{"edited arguments that are no object", conversation{calls("a"), with(results("a"), func(m *agent.Message) { m.Parts[0].Result.Edited = json.RawMessage(`[1]`) })}, "message 1", `edited arguments of the call "a"`},
 		{"content that is not JSON", conversation{calls("a"), with(results("a"), func(m *agent.Message) { m.Parts[0].Result.Content = json.RawMessage("paid") })}, "message 1", `is not JSON: "paid"`},
 		{"the name of another", conversation{calls("a"), with(results("a"), func(m *agent.Message) { m.Parts[0].Result.Name = "g" })}, "message 1", `says that it is of "g"`},
 

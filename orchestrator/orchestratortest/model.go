@@ -17,7 +17,7 @@ type Step struct {
 	Reply scripted.Reply
 
 	User    string   // the user's last message has these words
-	Results []string // the results and notes since the model's last answer, in order: each has the words given, of "refund returned: paid back"
+	Results []string // the results and notes since the model's last answer, in order: each has the words given, of "refund returned: paid back", or of "refund returned: paid back (edited: {"order":8})" where a person has changed the arguments
 	Offered []string // just these tools are offered, in order
 	Check   func(*agent.ModelRequest) error
 }
@@ -124,7 +124,11 @@ func newResults(req *agent.ModelRequest) []string {
 		}
 		for _, p := range m.Parts {
 			if r := p.Result; r != nil {
-				list = append(list, fmt.Sprintf("%s %s: %s", r.Name, r.Outcome, agent.PlainText(r.Content)))
+				text := fmt.Sprintf("%s %s: %s", r.Name, r.Outcome, agent.PlainText(r.Content))
+				if len(r.Edited) > 0 {
+					text += fmt.Sprintf(" (edited: %s)", r.Edited)
+				}
+				list = append(list, text)
 			}
 		}
 	}

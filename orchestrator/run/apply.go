@@ -161,7 +161,7 @@ func (s *State) withdraw(r *Record, o *Open, outcome agent.Outcome) {
 func (s *State) close(r *Record, o *Open, outcome agent.Outcome, content []byte, more func(*agent.Closed)) {
 	s.closeAsk(o, "withdrawn", "", "", s.Time)
 	s.Open = slices.DeleteFunc(s.Open, func(x *Open) bool { return x == o })
-	c := &agent.Closed{Action: o.ID, Name: o.Action.title(), CallID: o.Action.CallID, Outcome: outcome, Content: content, Ref: o.Action.Ref}
+	c := &agent.Closed{Action: o.ID, Name: o.Action.title(), CallID: o.Action.CallID, Outcome: outcome, Content: content, Edited: o.edited(), Ref: o.Action.Ref}
 	if more != nil {
 		more(c)
 	}

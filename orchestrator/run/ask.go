@@ -135,6 +135,7 @@ func (s *State) answered(r *Record, e *Answered) {
 	}
 	for _, o := range s.Open {
 		if o.Ask != nil && o.Ask.ID == e.Ask {
+			o.Edited = o.Edited || e.Edited
 			s.take(r, o, "answered", &e.Answer)
 			return
 		}

@@ -145,7 +145,11 @@ func conversation(messages []*agent.Message) string {
 			case p.Call != nil:
 				fmt.Fprintf(&b, " [call %s %s %s]", p.Call.ID, p.Call.Name, p.Call.Args)
 			case p.Result != nil:
-				fmt.Fprintf(&b, " [%s %s: %s]", p.Result.CallID, p.Result.Outcome, agent.PlainText(p.Result.Content))
+				edited := ""
+				if e := p.Result.Edited; len(e) > 0 {
+					edited = fmt.Sprintf(", with the arguments %s", e)
+				}
+				fmt.Fprintf(&b, " [%s %s%s: %s]", p.Result.CallID, p.Result.Outcome, edited, agent.PlainText(p.Result.Content))
 			default:
 				fmt.Fprintf(&b, " %s", p.Text)
 			}

@@ -45,6 +45,7 @@ type (
 		Ask    agent.AskID  `json:"ask"`
 		Answer agent.Answer `json:"answer"`
 		Digest string       `json:"digest,omitempty"` // of the arguments that an approval approved
+		Edited bool         `json:"edited,omitempty"` // these are others than the planner's, and it is told so
 	}
 
 	// Assigned says that the people whom an ask is for have changed.

@@ -28,7 +28,7 @@ type goldenLine struct {
 
 // goldenStories are the transcripts whose logs are kept.
 var goldenStories = []string{"approval", "cancel", "expiry", "limits", "message-interrupt", "parallel-calls", "pending", "retry", "signal", "stuck", "take-over", "unknown-outcome",
-	"delegation", "delegation-unbegun", "stuck-delegate", "hand-off", "escalation", "ask-claim", "ask-note", "reminder", "timer", "any-signal", "repair", "redefine", "mailbox", "correlation-key"}
+	"delegation", "delegation-unbegun", "stuck-delegate", "hand-off", "escalation", "ask-claim", "ask-note", "edited", "reminder", "timer", "any-signal", "repair", "redefine", "mailbox", "correlation-key"}
 
 func TestGoldenLogsFoldForEver(t *testing.T) {
 	if *rewrite {
@@ -104,7 +104,7 @@ func writeGolden(t *testing.T) {
 	for _, e := range everyKind() {
 		s.add(e)
 	}
-	writeNew(t, "testdata/golden/v1-every-field-and-definition.jsonl", jsonl(t, s.log))
+	writeNew(t, "testdata/golden/v1-every-field-and-edited.jsonl", jsonl(t, s.log))
 }
 
 func jsonl(t *testing.T, log []row) []byte {

@@ -24,7 +24,7 @@ import (
 //	post [{data}] [id=a] [keep=1h]                          to the mailbox
 //	subscribed RUN n=5 [waits=x,y]                          a run tells the mailbox who waits
 //	mailed CALL {data} signal=m1                            a mailbox gives the run a signal
-//	answer CALL choice [value={…}] [note="…"] [by=ann]      CALL is a call's id, or limit
+//	answer CALL choice [value={…}] [note="…"] [by=ann] [edited=yes]   CALL is a call's id, or limit
 //	cancel "reason"
 //	retry [by=ann] [note="…"]
 //	redefine name [keys={…}] [by=ann] [key=k]
@@ -164,7 +164,7 @@ func (s *script) input(c *command) string {
 		if !ok {
 			ask = agent.AskID("run." + c.arg(0))
 		}
-		e = &run.Answered{Ask: ask, Answer: agent.Answer{By: by, Choice: c.arg(1), Value: jsonOf(c.option("value")), Note: c.option("note")}}
+		e = &run.Answered{Ask: ask, Answer: agent.Answer{By: by, Choice: c.arg(1), Value: jsonOf(c.option("value")), Note: c.option("note")}, Edited: c.has("edited")}
 	case "cancel":
 		e = &run.Cancelled{Reason: c.arg(0)}
 	case "retry":

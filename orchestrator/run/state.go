@@ -224,6 +224,7 @@ type Open struct {
 	Args      json.RawMessage `json:"args,omitempty"`   // of a call, as they will be used
 	Digest    string          `json:"digest,omitempty"` // of Args, where a person approved them
 	Editor    *agent.User     `json:"editor,omitempty"` // who has changed the arguments, if somebody has
+	Edited    bool            `json:"edited,omitempty"` // with Editor: the planner is told so
 	Attempt   int             `json:"attempt,omitempty"`
 	NotBefore time.Time       `json:"not_before,omitzero"`
 	Claim     string          `json:"claim,omitempty"`   // who began it

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -106,14 +107,14 @@ func (s *State) resultOf(w Owed, basis int64) *agent.Result {
 			continue
 		}
 		if c := n.Closed; n.Seq <= basis {
-			res.Outcome, res.Content, res.Blob = c.Outcome, c.Content, c.Blob
+			res.Outcome, res.Content, res.Blob, res.Edited = c.Outcome, c.Content, c.Blob, c.Edited
 			return res
 		}
 		stages = n.stages // it has ended since
 	}
 	for _, g := range stages {
 		if g.seq <= basis {
-			res.Outcome, res.Content = g.outcome, agent.JSONText(g.words)
+			res.Outcome, res.Content, res.Edited = g.outcome, agent.JSONText(g.words), g.edited
 		}
 	}
 	return res
@@ -124,6 +125,7 @@ type stage struct {
 	seq     int64
 	outcome agent.Outcome
 	words   string
+	edited  json.RawMessage
 }
 
 // noteStages notes how the actions stand whose calls are owed a result, where
@@ -133,11 +135,20 @@ func (s *State) noteStages() {
 		if s.blind || o.Seq != s.Plan.LastMove || o.Action.CallID == "" {
 			continue
 		}
-		now := stage{s.Seq, stateOf(o), pendingWords(o)}
+		now := stage{s.Seq, stateOf(o), pendingWords(o), o.edited()}
 		if n := len(o.stages); n == 0 || o.stages[n-1].outcome != now.outcome || o.stages[n-1].words != now.words {
 			o.stages = append(o.stages, now)
 		}
 	}
+}
+
+// edited returns the arguments that a person has put in the place of the planner's,
+// where it is told so; nil otherwise.
+func (o *Open) edited() json.RawMessage {
+	if o.Editor == nil || !o.Edited {
+		return nil
+	}
+	return o.Args
 }
 
 func stateOf(o *Open) agent.Outcome {
@@ -170,7 +181,11 @@ func pendingWords(o *Open) string {
 
 // lateNews tells a planner how a call ended that it was shown as open.
 func lateNews(c *agent.Closed) string {
-	text := fmt.Sprintf("The call %s (%s), which was open, has ended. Outcome: %s.", c.Name, c.CallID, c.Outcome)
+	text := fmt.Sprintf("The call %s (%s), which was open, has ended.", c.Name, c.CallID)
+	if len(c.Edited) > 0 {
+		text += fmt.Sprintf(" A person had changed its arguments to %s.", c.Edited)
+	}
+	text += fmt.Sprintf(" Outcome: %s.", c.Outcome)
 	if len(c.Content) > 0 {
 		text += " " + agent.PlainText(c.Content)
 	}

@@ -65,6 +65,8 @@ func TestEncodeMessage(t *testing.T) {
 		{"content that is no JSON", result(agent.Failed, `oops`), told(`{"outcome":"failed","error":"oops"}`)},
 		{"pending", result(agent.Pending, ``), told(`{"outcome":"pending","meaning":"not finished: it waits for a person, an event or a time, such as an approval; a note will follow. Do not call it again for this"}`)},
 		{"preview", parts(agent.RoleTool, agent.Part{Result: &agent.Result{CallID: "a", Outcome: agent.Returned, Content: json.RawMessage(`"begin"`), Blob: "h"}}), told("begin\n[only the beginning of a larger result is shown]")},
+		{"edited", parts(agent.RoleTool, agent.Part{Result: &agent.Result{CallID: "a", Outcome: agent.Returned, Content: json.RawMessage(`{"x":2}`), Edited: json.RawMessage(`{"x":2}`)}}), told("A person has changed the arguments of this call to {\"x\":2}.\n{\"x\":2}")},
+		{"edited and failed", parts(agent.RoleTool, agent.Part{Result: &agent.Result{CallID: "a", Outcome: agent.Failed, Content: json.RawMessage(`"no"`), Edited: json.RawMessage(`{"x":2}`)}}), told("A person has changed the arguments of this call to {\"x\":2}.\n{\"outcome\":\"failed\",\"error\":\"no\"}")},
 		{"two results", parts(agent.RoleTool, agent.Part{Result: &agent.Result{CallID: "a", Outcome: agent.Returned, Content: json.RawMessage(`1`)}}, agent.Part{Result: &agent.Result{CallID: "b", Outcome: agent.Returned, Content: json.RawMessage(`2`)}}),
 			`{"role":"tool","content":"1","tool_call_id":"a"},{"role":"tool","content":"2","tool_call_id":"b"}`},
 
