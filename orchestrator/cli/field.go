@@ -21,7 +21,7 @@ type formField struct {
 	types    []string          // of JSON; nil any
 	item     string            // of an array: the type of its items, if they have one
 	choices  []json.RawMessage // nil: not one of a few
-	preset   json.RawMessage   // the default
+	preset   json.RawMessage   // the default; null where a value is required, and may be that
 	form     string            // the format, such as date
 	required bool
 	holder   json.RawMessage // a schema of an object with this field alone
@@ -72,6 +72,9 @@ func readField(whole *subschema, p field) (formField, error) {
 	f := formField{
 		name: p.name, title: sub.Title, about: sub.Description, preset: sub.Default, form: sub.Format,
 		types: typesOf(sub.Type), choices: sub.Enum, required: slices.Contains(whole.Required, p.name),
+	}
+	if len(f.preset) == 0 && f.required && slices.Contains(f.types, "null") {
+		f.preset = json.RawMessage("null")
 	}
 	if len(sub.Const) > 0 {
 		f.choices = []json.RawMessage{sub.Const}
@@ -127,6 +130,9 @@ func typesOf(raw json.RawMessage) (types []string) {
 	}
 	return types
 }
+
+// mayBeEmpty reports whether a value is required, and null is what it is without one.
+func (f *formField) mayBeEmpty() bool { return f.required && string(f.preset) == "null" }
 
 // takes reports whether the field takes values of a type.
 func (f *formField) takes(kind string) bool { return f.types == nil || slices.Contains(f.types, kind) }

@@ -180,6 +180,8 @@ func (f *form) hint(x *formField) string {
 		words = append(words, "Enter keeps "+x.plainValue(was), formSkip+" leaves it out")
 	case has:
 		words = append(words, "Enter keeps "+x.plainValue(was))
+	case x.mayBeEmpty():
+		words = append(words, "Enter leaves it empty")
 	case len(x.preset) > 0:
 		words = append(words, "Enter takes "+x.plainValue(x.preset))
 	case x.required:
@@ -231,9 +233,12 @@ func showFields(a *agent.Ask) []para {
 				words[0] += x.plainValue(c)
 			}
 		}
-		if len(x.preset) > 0 {
+		switch {
+		case x.mayBeEmpty():
+			words = append(words, "or empty")
+		case len(x.preset) > 0:
 			words = append(words, "otherwise "+x.plainValue(x.preset))
-		} else if !x.required {
+		case !x.required:
 			words = append(words, "optional")
 		}
 		text := strings.Join(words, ", ")

@@ -74,6 +74,31 @@ func TestForm(t *testing.T) {
 	}
 }
 
+// A field that is required and may be null, as schemas for models have them, can be left
+// empty.
+func TestFormOfWhatMayBeNull(t *testing.T) {
+	schema := json.RawMessage(`{"type":"object","properties":{"floor":{"type":["integer","null"]},"name":{"type":["string","null"]}},"required":["floor","name"]}`)
+	ask := &agent.Ask{Kind: agent.AskForm, Schema: schema}
+	f, err := newForm(ask)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if hint := f.hint(&f.fields[0]); hint != "whole number · Enter leaves it empty" {
+		t.Errorf("the hint is %q", hint)
+	}
+	for _, line := range []string{"", "null"} {
+		if _, err := f.enter(line); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+	}
+	if got, want := string(f.answer()), `{"floor":null,"name":"null"}`; got != want {
+		t.Errorf("it would send %s, want %s", got, want)
+	}
+	if got, err := filled(ask, []string{"floor=2"}); string(got) != `{"floor":2,"name":null}` || err != nil {
+		t.Errorf("by flags it would send %s, %v", got, err)
+	}
+}
+
 // Choices that differ in their letters only, or are numbers themselves.
 func TestFormChoices(t *testing.T) {
 	f, err := newForm(&agent.Ask{Kind: agent.AskForm, Schema: json.RawMessage(`{"type":"object","properties":{"x":{"enum":["Polish","polish","3","1"]}}}`)})
