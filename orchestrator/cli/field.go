@@ -178,7 +178,10 @@ func (f *formField) value(line string) (json.RawMessage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: that cannot be read: %w", f.name, err)
 	}
-	return v, schema.Validate(f.holder, held)
+	if err = schema.Validate(f.holder, held); err != nil && slices.Equal(f.types, []string{"boolean"}) && len(f.choices) == 0 {
+		return nil, fmt.Errorf("%s: type yes or no, and not %q", cleanLine(f.name), fit(cleanLine(line), 60))
+	}
+	return v, err
 }
 
 // read turns a line into the JSON value that it most likely means.

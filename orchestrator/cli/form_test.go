@@ -45,7 +45,7 @@ func TestForm(t *testing.T) {
 		{"too low", "Elm 5|-1", "floor › ", "floor: must be ≥ 0, got -1", `{"street":"Elm 5"}`},
 		{"digits are text where text is wanted", "1234|", "size › ", "", `{"street":"1234"}`},
 		{"no such choice", "Elm 5||huge", "size › ", `size: expected one of "small", "large", got string "huge"`, `{"street":"Elm 5"}`},
-		{"neither yes nor no", "Elm 5||2|perhaps", "express › ", `express: expected a boolean, got string "perhaps"`, `{"street":"Elm 5","size":"large"}`},
+		{"neither yes nor no", "Elm 5||2|perhaps", "express › ", `express: type yes or no, and not "perhaps"`, `{"street":"Elm 5","size":"large"}`},
 		{"not a date", "Elm 5||2|||monday", "day › ", `day: expected a date such as 2006-01-02, got string "monday"`, `{"street":"Elm 5","size":"large","express":false}`},
 		{"back, and what was there is kept", "Elm 5|2|<|<|Oak 7|", "size › ", "", `{"street":"Oak 7","floor":2}`},
 		{"no further back than the first", "<|<", "street › ", "", `{}`},
