@@ -95,7 +95,7 @@ func (d *driver) task(o *run.Open) *perform.Task {
 			Run: s.Run, Agent: whose, Path: s.Path(), Action: o.ID, Key: fmt.Sprintf("%s.%s", s.Run, o.ID),
 			Attempt: o.Attempt, User: s.User, Meta: s.Meta,
 		},
-		Action: o.Action, Args: o.Args, Digest: o.Digest, Editor: o.Editor, Deadline: o.Deadline,
+		Action: o.Action, Args: o.Args, Digest: o.Digest, Editor: o.Editor, Planned: o.Planned, Deadline: o.Deadline,
 	}
 }
 

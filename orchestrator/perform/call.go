@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fermata-run/fermata/agent"
@@ -16,9 +17,10 @@ type Task struct {
 	Info     agent.CallInfo
 	Action   run.Action
 	Args     json.RawMessage
-	Digest   string      // of the approved arguments; "" if nobody had to approve
-	Editor   *agent.User // the person who has changed the arguments; nil if nobody has
-	Deadline time.Time   // by which a begun call has ended; zero: Action.Timeout from now
+	Digest   string          // of the approved arguments; "" if nobody had to approve
+	Editor   *agent.User     // the person who has changed the arguments; nil if nobody has
+	Planned  json.RawMessage // with Editor: what they were before
+	Deadline time.Time       // by which a begun call has ended; zero: Action.Timeout from now
 }
 
 // outcome is what a tool gave.
@@ -74,7 +76,9 @@ func (p *Performer) check(t *Task) (*agent.Tool, error) {
 }
 
 // judgeEdited asks the tool's rule about arguments that a person has changed: who
-// may approve the one call may not always approve the other.
+// may approve the one call may not always approve the other. Who has decided the one in
+// the stead of those whom the rule names, as it was escalated or delegated, may do so
+// for another for which it names the same people.
 func (p *Performer) judgeEdited(ctx context.Context, t *Task, tool *agent.Tool) error {
 	if t.Editor == nil {
 		return nil
@@ -87,6 +91,9 @@ func (p *Performer) judgeEdited(ctx context.Context, t *Task, tool *agent.Tool) 
 	}
 	terms := agent.Ask{For: run.Resolve(ask.For, c.User), Not: run.Resolve(ask.Not, c.User)}
 	if terms.May(*t.Editor) {
+		return nil
+	}
+	if was := p.needsApproval(ctx, tool, v, t.Planned); len(t.Planned) > 0 && was != nil && slices.Equal(was.For, ask.For) && slices.Equal(was.Not, ask.Not) {
 		return nil
 	}
 	return fmt.Errorf("%s has changed the arguments to ones that others have to approve (%s); make the call with these arguments, so that they are asked", t.Editor.ID, ask.Prompt)

@@ -192,7 +192,7 @@ func (s *State) takeApproval(r *Record, o *Open, a *agent.Answer, by func(*agent
 	case agent.Approve, agent.Edit:
 		if a.Choice == agent.Edit {
 			by := a.By
-			o.Args, o.Editor = a.Value, &by
+			o.Planned, o.Args, o.Editor = o.Args, a.Value, &by
 		}
 		o.Phase, o.Digest, o.NotBefore = Ready, Digest(o.Args), time.Time{}
 	case agent.Instead:

@@ -221,10 +221,11 @@ type Open struct {
 	Seq       int64           `json:"seq"` // of the move that asked for it
 	Action    Action          `json:"action"`
 	Phase     Phase           `json:"phase"`
-	Args      json.RawMessage `json:"args,omitempty"`   // of a call, as they will be used
-	Digest    string          `json:"digest,omitempty"` // of Args, where a person approved them
-	Editor    *agent.User     `json:"editor,omitempty"` // who has changed the arguments, if somebody has
-	Edited    bool            `json:"edited,omitempty"` // with Editor: the planner is told so
+	Args      json.RawMessage `json:"args,omitempty"`    // of a call, as they will be used
+	Digest    string          `json:"digest,omitempty"`  // of Args, where a person approved them
+	Editor    *agent.User     `json:"editor,omitempty"`  // who has changed the arguments, if somebody has
+	Edited    bool            `json:"edited,omitempty"`  // with Editor: the planner is told so
+	Planned   json.RawMessage `json:"planned,omitempty"` // with Editor: the planner's own arguments
 	Attempt   int             `json:"attempt,omitempty"`
 	NotBefore time.Time       `json:"not_before,omitzero"`
 	Claim     string          `json:"claim,omitempty"`   // who began it
