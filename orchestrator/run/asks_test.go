@@ -224,7 +224,7 @@ func (l *ledger) expectAssigned(j *journal, e *run.Assigned) string {
 			return invalid
 		}
 	}
-	if f.ask.Delegated.ID == e.By.ID && p.stage == f.people.stage && p.claimed == "" && slices.Equal(p.may, p.delegatedTo(e, user)) {
+	if f.ask.Delegated.ID == e.By.ID && f.ask.Note == e.Note && p.stage == f.people.stage && p.claimed == "" && slices.Equal(p.may, p.delegatedTo(e, user)) {
 		return repeated
 	}
 	return accepted

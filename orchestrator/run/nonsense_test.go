@@ -79,7 +79,7 @@ func (s *source) event() run.Event {
 	case 1:
 		return &run.Messaged{Message: pickFrom(s, agent.Text("Hello."), agent.Message{}), By: s.user(), Key: s.key()}
 	case 2:
-		return &run.Answered{Ask: s.ask(), Answer: s.answer()}
+		return &run.Answered{Ask: s.ask(), Answer: s.answer(), Edited: s.bool()}
 	case 3:
 		return &run.Signaled{Name: pickFrom(s, "paid", "sent", "", "*"), Data: s.json(), Key: s.key()}
 	case 4:

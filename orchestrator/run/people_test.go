@@ -153,7 +153,7 @@ func (w *world) answer(sh *shelf) run.Event {
 	if ask.Kind == agent.AskOutcome && d.percent(80) {
 		w.lookFor(sh, ask, &a)
 	}
-	return &run.Answered{Ask: ask.ID, Answer: a}
+	return &run.Answered{Ask: ask.ID, Answer: a, Edited: a.Choice == agent.Edit}
 }
 
 // assignment claims an ask of the run, releases it, or has others answer it, with the
@@ -170,6 +170,7 @@ func (w *world) assignment(sh *shelf) run.Event {
 	e.How = pick(d, run.Claim, run.Claim, run.Claim, run.Release, run.Release, run.Delegate, run.Delegate, "seize")
 	if e.How == run.Delegate {
 		e.To = pick(d, []string{"cid"}, []string{"group:finance", "ann"}, []string{agent.TheUser}, []string{"bob"}, nil, []string{"group:"}, []string{"group:sales"})
+		e.Note = pick(d, "", "you know them")
 	}
 	return e
 }

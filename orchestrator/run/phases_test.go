@@ -168,7 +168,7 @@ func everyEvent(s *run.State, now time.Time) (all []run.Event) {
 			if choice == "" || choice == agent.Edit || choice == agent.Instead {
 				answer.Value = json.RawMessage(`{"a":1}`)
 			}
-			all = append(all, &run.Answered{Ask: a.ID, Answer: answer})
+			all = append(all, &run.Answered{Ask: a.ID, Answer: answer, Edited: choice == agent.Edit})
 		}
 		all = append(all, &run.Assigned{Ask: a.ID, How: run.Claim, By: bob}, &run.Assigned{Ask: a.ID, How: run.Release, By: bob},
 			&run.Assigned{Ask: a.ID, How: run.Delegate, By: bob, To: []string{"cid"}})
