@@ -18,6 +18,7 @@ import (
 	"github.com/fermata-run/fermata/internal/schema"
 	"github.com/fermata-run/fermata/memory"
 	"github.com/fermata-run/fermata/orchestrator/perform"
+	"github.com/fermata-run/fermata/orchestrator/run"
 )
 
 // Options change how an orchestrator works. A nil *Options, and the zero value
@@ -192,6 +193,15 @@ func checkAgent(a *agent.Agent) error {
 	}
 	if !slices.Contains([]agent.Sees{agent.SeesAll, agent.SeesWords, agent.SeesTurn}, a.Sees) {
 		return fmt.Errorf("agent %s has Sees %q; agent.SeesAll, agent.SeesWords and agent.SeesTurn are known", a.Name, a.Sees)
+	}
+	if !slices.Contains([]agent.OnMessage{agent.Queue, agent.Interrupt, agent.Reject}, a.OnMessage) {
+		return fmt.Errorf("agent %s has OnMessage %q; agent.Queue, agent.Interrupt and agent.Reject are known", a.Name, a.OnMessage)
+	}
+	if !slices.Contains([]agent.OnReached{agent.AskPerson, agent.EndTurn}, a.Limits.OnReached) {
+		return fmt.Errorf("agent %s has Limits.OnReached %q; agent.AskPerson and agent.EndTurn are known", a.Name, a.Limits.OnReached)
+	}
+	if bad := run.BadPeople(a.Operators); bad != "" {
+		return fmt.Errorf("the Operators of agent %s: %s", a.Name, bad)
 	}
 	seen := map[string]bool{}
 	for _, t := range a.Tools {

@@ -479,6 +479,38 @@ func TestOperators(t *testing.T) {
 	}
 }
 
+// Where the operator is the run's user, and nobody knows who that is, it is anybody else
+// among the operators, or else anybody: what became of a call has to be told by somebody.
+func TestOperatorsOfAnUnknownUser(t *testing.T) {
+	broken := &agent.Tool{Name: "act", Call: func(ctx, raw) (raw, error) { return nil, errors.New("no reply") }}
+	for name, c := range map[string]struct {
+		operators []string
+		user      agent.User
+		want      []string
+		by        agent.User
+	}{
+		"nobody else":      {[]string{agent.TheUser}, agent.User{Name: "Ann"}, nil, nobody},
+		"somebody else":    {[]string{"group:board", agent.TheUser}, nobody, []string{"group:board"}, dan},
+		"a user one knows": {[]string{agent.TheUser}, asker, []string{"u1"}, asker},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inLab(t, func(l *lab) {
+				desk := caller(broken, `{}`, nil)
+				desk.Operators = c.operators
+				l.work(nil, desk)
+				ask := l.open(l.startFor(c.user))
+				if ask.Kind != agent.AskOutcome || !slices.Equal(ask.For, c.want) {
+					l.Errorf("the ask is for %q, want %q: %+v", ask.For, c.want, ask)
+				}
+				l.try(ask, "", l.answering(ask, agent.Answer{By: c.by, Choice: agent.NotHappened}))
+				if res := l.rests(ask.ID.Run(), agent.StatusDone); !strings.HasPrefix(res.Text, "failed: it did not take place") {
+					l.Errorf("got %q", res.Text)
+				}
+			})
+		})
+	}
+}
+
 // Who has claimed an ask is the only one who may answer it.
 func TestClaimAsk(t *testing.T) {
 	inLab(t, func(l *lab) {

@@ -155,20 +155,23 @@ func TestNewRefuses(t *testing.T) {
 			agents []*agent.Agent
 			o      *orchestrator.Options
 		}{
-			"an agent is nil":              {agents: []*agent.Agent{nil}},
-			"an agent is named":            {agents: []*agent.Agent{{Name: "my desk", Planner: plan}}},
-			"agent desk has no planner":    {agents: []*agent.Agent{{Name: "desk"}}},
-			"two agents named":             {agents: []*agent.Agent{one, another}},
-			"agent desk: a tool is nil":    {agents: []*agent.Agent{{Name: "desk", Planner: plan, Tools: []*agent.Tool{nil}}}},
-			"two tools named":              {agents: []*agent.Agent{{Name: "desk", Planner: plan, Tools: []*agent.Tool{ok, ok}}}},
-			"a tool is named":              {agents: with(func(t *agent.Tool) { t.Name = "act now" })},
-			"has no Call":                  {agents: with(func(t *agent.Tool) { t.Call = nil })},
-			"has the effect":               {agents: with(func(t *agent.Tool) { t.Effect = "twice" })},
-			"the input schema of tool act": {agents: with(func(t *agent.Tool) { t.Input = raw(`{"type":`) })},
-			"the output schema of tool":    {agents: with(func(t *agent.Tool) { t.Output = raw(`{"type":"objekt"}`) })},
-			"Options.Lease":                {o: &orchestrator.Options{Lease: -1}},
-			"Options.MaxRuns":              {o: &orchestrator.Options{MaxRuns: -1}},
-			"Options.MaxJobs":              {o: &orchestrator.Options{MaxJobs: -1}},
+			"an agent is nil":                       {agents: []*agent.Agent{nil}},
+			"an agent is named":                     {agents: []*agent.Agent{{Name: "my desk", Planner: plan}}},
+			"agent desk has no planner":             {agents: []*agent.Agent{{Name: "desk"}}},
+			"two agents named":                      {agents: []*agent.Agent{one, another}},
+			`has OnMessage "later"`:                 {agents: []*agent.Agent{{Name: "desk", Planner: plan, OnMessage: "later"}}},
+			`has Limits.OnReached "stop"`:           {agents: []*agent.Agent{{Name: "desk", Planner: plan, Limits: agent.Limits{OnReached: "stop"}}}},
+			`the Operators of agent desk: "group:"`: {agents: []*agent.Agent{{Name: "desk", Planner: plan, Operators: []string{"group:"}}}},
+			"agent desk: a tool is nil":             {agents: []*agent.Agent{{Name: "desk", Planner: plan, Tools: []*agent.Tool{nil}}}},
+			"two tools named":                       {agents: []*agent.Agent{{Name: "desk", Planner: plan, Tools: []*agent.Tool{ok, ok}}}},
+			"a tool is named":                       {agents: with(func(t *agent.Tool) { t.Name = "act now" })},
+			"has no Call":                           {agents: with(func(t *agent.Tool) { t.Call = nil })},
+			"has the effect":                        {agents: with(func(t *agent.Tool) { t.Effect = "twice" })},
+			"the input schema of tool act":          {agents: with(func(t *agent.Tool) { t.Input = raw(`{"type":`) })},
+			"the output schema of tool":             {agents: with(func(t *agent.Tool) { t.Output = raw(`{"type":"objekt"}`) })},
+			"Options.Lease":                         {o: &orchestrator.Options{Lease: -1}},
+			"Options.MaxRuns":                       {o: &orchestrator.Options{MaxRuns: -1}},
+			"Options.MaxJobs":                       {o: &orchestrator.Options{MaxJobs: -1}},
 		} {
 			if _, err := orchestrator.New(l.store, c.agents, c.o); !mentions(err, want) {
 				l.Errorf("got %v, want an error with %q", err, want)

@@ -46,7 +46,7 @@ func reason(ctx context.Context, err error) error {
 // Begin prepares a turn: the agent's terms, the instructions if they differ from
 // the ones before, and the definition if the run goes by none yet.
 func (p *Performer) Begin(ctx context.Context, v *agent.View, j run.Job, give func(run.Event)) {
-	began := &run.TurnBegan{Slot: j.Slot, Terms: run.TermsOf(p.Agent)}
+	began := &run.TurnBegan{Slot: j.Slot, Terms: run.TermsOf(p.Agent, v.User)}
 	b, briefs := p.Agent.Planner.(agent.Briefer)
 	if none := ""; !briefs && v.Instructions != none { // those of an agent before
 		began.Instructions = &none

@@ -383,18 +383,18 @@ func badTerms(ask *agent.Ask) string {
 		case step.Within <= 0 && (i+1 < len(ask.Escalate) || ask.Default != nil):
 			return "a step of an escalation that something follows needs Within"
 		}
-		if bad := badPeople(step.For); bad != "" {
+		if bad := BadPeople(step.For); bad != "" {
 			return bad
 		}
 	}
-	if bad := badPeople(ask.For); bad != "" {
+	if bad := BadPeople(ask.For); bad != "" {
 		return bad
 	}
-	return badPeople(ask.Not)
+	return BadPeople(ask.Not)
 }
 
-// badPeople says what is wrong with a list of users and groups; "" if nothing is.
-func badPeople(people []string) string {
+// BadPeople says what is wrong with a list of users and groups; "" if nothing is.
+func BadPeople(people []string) string {
 	if len(people) > maxPeople {
 		return fmt.Sprintf("at most %d users and groups can be named, and %d came", maxPeople, len(people))
 	}

@@ -79,7 +79,7 @@ func TestTermsOfADefiner(t *testing.T) {
 		{&definer{}, -1, 0},
 		{agent.PlannerFunc(nil), 0, run.DefaultTurnSteps},
 	} {
-		if got := run.TermsOf(&agent.Agent{Planner: c.planner, Limits: agent.Limits{TurnSteps: c.limit}}); got.TurnSteps != c.want {
+		if got := run.TermsOf(&agent.Agent{Planner: c.planner, Limits: agent.Limits{TurnSteps: c.limit}}, ann); got.TurnSteps != c.want {
 			t.Errorf("%T with %d: %d, want %d", c.planner, c.limit, got.TurnSteps, c.want)
 		}
 	}

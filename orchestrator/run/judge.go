@@ -326,7 +326,7 @@ func (s *State) judgeDelegated(ask *agent.Ask, e *Assigned) (bool, error) {
 	if len(e.To) == 0 {
 		return false, agent.Refuse(agent.RefusedInvalid, "say to whom ask %s is delegated: ids of users, or groups as group:name", ask.ID)
 	}
-	if bad := badPeople(e.To); bad != "" {
+	if bad := BadPeople(e.To); bad != "" {
 		return false, agent.Refuse(agent.RefusedInvalid, "ask %s cannot be delegated: %s", ask.ID, bad)
 	}
 	to := s.resolved(e.To)

@@ -75,11 +75,11 @@ func TestWithdrawingKeepsTheAskThatWasRead(t *testing.T) {
 
 // The terms of an agent have their defaults filled in, and none for a negative.
 func TestTermsOfAnAgent(t *testing.T) {
-	if got := run.TermsOf(&agent.Agent{}); !reflect.DeepEqual(got, run.Terms{TurnSteps: run.DefaultTurnSteps, CloseAfter: run.DefaultCloseAfter, Handoffs: run.DefaultHandoffs}) {
+	if got := run.TermsOf(&agent.Agent{}, ann); !reflect.DeepEqual(got, run.Terms{TurnSteps: run.DefaultTurnSteps, CloseAfter: run.DefaultCloseAfter, Handoffs: run.DefaultHandoffs}) {
 		t.Errorf("the defaults are %+v", got)
 	}
 	none := agent.Limits{TurnSteps: -1, TurnTokens: -1, TurnTime: -1, RunSteps: -1, RunTokens: -1, Handoffs: -1}
-	if got := run.TermsOf(&agent.Agent{Limits: none, CloseAfter: -1}); !reflect.DeepEqual(got, run.Terms{}) {
+	if got := run.TermsOf(&agent.Agent{Limits: none, CloseAfter: -1}, ann); !reflect.DeepEqual(got, run.Terms{}) {
 		t.Errorf("no limits are %+v", got)
 	}
 }

@@ -2,6 +2,7 @@ package run
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/fermata-run/fermata/agent"
@@ -83,8 +84,9 @@ const (
 	DefaultHandoffs   = 10
 )
 
-// TermsOf returns the agent's rules, with the defaults filled in.
-func TermsOf(a *agent.Agent) Terms {
+// TermsOf returns the agent's rules in a run of a user, with the defaults filled in.
+// Of its operators one whom nobody knows is none: an ask for them would be for nobody.
+func TermsOf(a *agent.Agent, user agent.User) Terms {
 	t := Terms{
 		TurnSteps: a.Limits.TurnSteps, TurnTokens: max(a.Limits.TurnTokens, 0), TurnTime: max(a.Limits.TurnTime, 0),
 		RunSteps: max(a.Limits.RunSteps, 0), RunTokens: max(a.Limits.RunTokens, 0), RunTime: max(a.Limits.RunTime, 0),
@@ -99,6 +101,9 @@ func TermsOf(a *agent.Agent) Terms {
 	}
 	if t.Handoffs == 0 {
 		t.Handoffs = DefaultHandoffs
+	}
+	if user.ID == "" && slices.Contains(t.Operators, agent.TheUser) {
+		t.Operators = slices.DeleteFunc(slices.Clone(t.Operators), func(o string) bool { return o == agent.TheUser })
 	}
 	t.TurnSteps, t.CloseAfter, t.Handoffs = max(t.TurnSteps, 0), max(t.CloseAfter, 0), max(t.Handoffs, 0)
 	return t

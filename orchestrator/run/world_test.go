@@ -162,7 +162,7 @@ func (w *world) terms() run.Terms {
 		CloseAfter: pick(d, 0, 0, -1, 10*time.Minute),
 		Sees:       pick(d, agent.SeesAll, agent.SeesWords, agent.SeesTurn),
 		Operators:  pick(d, nil, nil, []string{"group:finance"}),
-	})
+	}, ann)
 }
 
 // termsOf are the rules of one of the agents that the run may go on with.
