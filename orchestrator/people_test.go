@@ -427,6 +427,54 @@ func TestUnknownRequester(t *testing.T) {
 	}
 }
 
+// What is for people who may not decide it, and would wait for them without an end, is not
+// asked and not done, and the planner is told. With an end it is asked: others may come.
+func TestAsksForNobody(t *testing.T) {
+	timed := func(ask agent.Ask, steps ...agent.Escalation) agent.Ask {
+		ask.Within, ask.Escalate = time.Hour, steps
+		return ask
+	}
+	self := forWhom([]string{"u1"}, []string{agent.TheUser})
+	fourEyes := agent.Ask{Prompt: "four eyes", For: []string{"u1"}, Not: []string{agent.TheUser}}
+	rule := func(ctx, agent.CallInfo, raw) (*agent.Ask, error) { return &fourEyes, nil }
+	const nobody = "failed: nobody could answer it: it is for %s, and none of these may decide it"
+	for name, c := range map[string]struct {
+		desk func(h *hand) *agent.Agent
+		want string // "" if it is asked
+	}{
+		"the user alone, who may not": {func(*hand) *agent.Agent { return questions(self) }, fmt.Sprintf(nobody, "u1")},
+		"a tool's rule": {func(h *hand) *agent.Agent {
+			return caller(h.tool("act", agent.Once, func(t *agent.Tool) { t.Approve = rule }), `{}`, nil)
+		}, fmt.Sprintf(nobody, "u1")},
+		"at the end of its chain": {func(*hand) *agent.Agent {
+			return questions(timed(forWhom([]string{"bob"}, []string{"cid", "dan"}), agent.Escalation{For: []string{"dan", "cid"}}))
+		}, fmt.Sprintf(nobody, "dan, cid")},
+		"a group, of which some may": {func(*hand) *agent.Agent {
+			return questions(forWhom([]string{"group:finance"}, []string{agent.TheUser}))
+		}, ""},
+		"the user alone, for an hour": {func(*hand) *agent.Agent { return questions(timed(self)) }, ""},
+		"the user, and then others": {func(*hand) *agent.Agent {
+			return questions(timed(self, agent.Escalation{For: []string{"bob"}}))
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inLab(t, func(l *lab) {
+				h := newHand()
+				l.work(nil, c.desk(h))
+				id := l.startFor(asker)
+				if c.want == "" {
+					l.open(id)
+					return
+				}
+				l.said(id, c.want)
+				if len(h.calls) != 0 {
+					l.Error("the call was made")
+				}
+			})
+		})
+	}
+}
+
 // An agent's operators answer what Fermata asks by itself, and nothing else.
 func TestOperators(t *testing.T) {
 	operated := func(a *agent.Agent) *agent.Agent {

@@ -425,20 +425,39 @@ func isForm(schema json.RawMessage) bool {
 }
 
 // admitPeople refuses what nobody could answer: an ask that names the run's user
-// where nobody knows who that is.
+// where nobody knows who that is, or is without an end for people who may not decide it.
 func (ad *admission) admitPeople() error {
-	if ad.view.User.ID != "" {
-		return nil
-	}
 	for i := range ad.moved.Actions {
 		a := &ad.moved.Actions[i]
-		if a.Ask == nil || a.Refuse != "" || !namesUser(a.Ask) {
+		if a.Ask == nil || a.Refuse != "" {
 			continue
 		}
-		a.Refuse = "it is to be answered by the user of this run, or by anybody else, and who the user is was not said when the run was started"
+		vain := ad.inVain(a.Ask)
+		switch {
+		case ad.view.User.ID == "" && namesUser(a.Ask):
+			a.Refuse = "it is to be answered by the user of this run, or by anybody else, and who the user is was not said when the run was started"
+		case len(vain) > 0:
+			a.Refuse = fmt.Sprintf("nobody could answer it: it is for %s, and none of these may decide it", strings.Join(vain, ", "))
+		default:
+			continue
+		}
 		a.Ask, a.Approval, a.Schema, a.Output = nil, "", nil, nil
 	}
 	return nil
+}
+
+// inVain returns for whom an ask is without an end, if none of them may answer it; nil
+// otherwise.
+func (ad *admission) inVain(ask *agent.Ask) []string {
+	people, timed := ask.For, ask.Within > 0 || !ask.Due.IsZero()
+	if n := len(ask.Escalate); timed && n > 0 {
+		people, timed = ask.Escalate[n-1].For, ask.Escalate[n-1].Within > 0
+	}
+	people, not := Resolve(people, ad.view.User), Resolve(ask.Not, ad.view.User)
+	if timed || slices.ContainsFunc(people, func(p string) bool { return !slices.Contains(not, p) }) {
+		return nil
+	}
+	return people
 }
 
 func namesUser(ask *agent.Ask) bool {
