@@ -1104,6 +1104,7 @@ func TestNonsenseOfApprovalRules(t *testing.T) {
 		"escalation for ever": {&agent.Ask{Within: time.Hour, Escalate: []agent.Escalation{{For: []string{"bob"}}, {For: []string{"cid"}}}}, nil, "needs Within"},
 		"a long chain":        {&agent.Ask{Within: time.Hour, Escalate: slices.Repeat([]agent.Escalation{{For: []string{"bob"}, Within: time.Hour}}, 17)}, nil, "at most 16 steps"},
 		"before it began":     {&agent.Ask{Within: -time.Hour}, nil, "not negative"},
+		"a year too far":      {&agent.Ask{Due: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}, nil, "the year 10000"},
 		"an error":            {nil, errors.New("no directory"), "no directory"},
 		"a panic":             {nil, nil, "boom"},
 	} {

@@ -376,6 +376,9 @@ func badTerms(ask *agent.Ask) string {
 	case ask.Remind < 0 || ask.Within < 0:
 		return "Within and Remind are not negative"
 	}
+	if y := ask.Due.UTC().Year(); y < 1 || y > 9999 {
+		return fmt.Sprintf("its Due is in the year %d, and years from 1 to 9999 can be recorded", y)
+	}
 	for i, step := range ask.Escalate {
 		switch {
 		case len(step.For) == 0:
