@@ -212,6 +212,12 @@ func TestStuckDelegate(t *testing.T) {
 		if res.Reason != "it waits for billing, which is stuck: it waits for lookup, which is stuck: 401: wrong key" {
 			l.Errorf("the reason is %q\n%s", res.Reason, l.log(id))
 		}
+		for at := id; at != childOf(l, childOf(l, id, 0), 0); at = childOf(l, at, 0) { // each says which one is meant
+			err := l.client.Retry(l.Context(), at, "", nil)
+			if l.refused(err, agent.RefusedConflict); !mentions(err, "is not stuck itself") || !mentions(err, "retry that run, "+string(childOf(l, at, 0))) {
+				l.Errorf("to retry %s: %v", at, err)
+			}
+		}
 		broken = false
 		l.must(l.client.Retry(l.Context(), childOf(l, childOf(l, id, 0), 0), "", nil))
 		if res := l.rests(id, agent.StatusIdle); res.Text != "returned: returned: found" {

@@ -342,12 +342,20 @@ const maxReason = 300
 
 // stuckDelegate says which delegate is stuck, and why; "" if none is.
 func (s *State) stuckDelegate() string {
-	for _, o := range s.Open {
-		if o.Phase == Afield && o.Stands.Status == agent.StatusStuck {
-			return fmt.Sprintf("it waits for %s, which is stuck: %s", o.Action.Name, o.Stands.Reason)
-		}
+	if o := s.stuckTask(); o != nil {
+		return fmt.Sprintf("it waits for %s, which is stuck: %s", o.Action.Name, o.Stands.Reason)
 	}
 	return ""
+}
+
+// stuckTask returns the first open action whose delegate is stuck, or nil.
+func (s *State) stuckTask() *Open {
+	for _, o := range s.Open {
+		if o.Phase == Afield && o.Stands.Status == agent.StatusStuck {
+			return o
+		}
+	}
+	return nil
 }
 
 // endOfTask ends a child whose turn is over: what it said last is the result.

@@ -109,6 +109,9 @@ func (s *State) judgeRetry(e *Retried) error {
 	if ask := s.repair(); ask != nil {
 		return agent.Refuse(agent.RefusedConflict, "run %s is stuck, and to try again is not among the choices; answer ask %s with one of %q", s.Run, ask.ID, ask.Choices)
 	}
+	if o := s.stuckTask(); o != nil {
+		return agent.Refuse(agent.RefusedConflict, "run %s is not stuck itself: %s; retry that run, %s", s.Run, s.stuckDelegate(), o.Child)
+	}
 	return agent.Refuse(agent.RefusedConflict, "run %s is %s, and only a stuck run, or one that waits for its next attempt, can be retried", s.Run, s.Status())
 }
 
