@@ -24,7 +24,7 @@ func showAsk(a *agent.Ask, now time.Time) []para {
 	out := []para{{gap: true, mark: "? ", tint: yellow, text: head, paint: bold}}
 	out = append(out, showArgs(a.Args)...)
 	if a.Note != "" {
-		out = append(out, para{mark: "    ", text: "delegated by " + who(a.Delegated) + because(a.Note)})
+		out = append(out, para{mark: "    ", text: "delegated" + by(a.Delegated) + because(a.Note)})
 	}
 	if !a.Due.IsZero() {
 		out = append(out, para{mark: "    ", text: "to be answered within " + dueIn(a.Due, now), paint: dim})

@@ -26,12 +26,15 @@ func TestShowAsk(t *testing.T) {
 		Kind: agent.AskApproval, Tool: "refund", Prompt: "May refund be called? it is much", Due: now.Add(2 * time.Hour),
 		Args:    json.RawMessage(`{"order": 1042, "note": "a \u202e b\u001b[2J", "items": [{"id": 1}]}`),
 		Choices: []string{agent.Approve, agent.Edit, agent.Deny, agent.Instead},
+
+		Delegated: agent.User{ID: "bob"}, Note: "you\nknow them",
 	}
 	want := `
 ? refund needs your approval: it is much
     order  1042
     note   "a \u202e b\u001b[2J"
     items  [{"id":1}]
+    delegated by bob: you know them
     to be answered within 2 h
     a approve · e edit the arguments · d deny · r give the result instead
 `
