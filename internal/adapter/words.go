@@ -61,6 +61,16 @@ func ending(r *agent.Result) string {
 // NotePrefix marks words of the orchestrator among those of the user.
 const NotePrefix = "[note] "
 
+// GoOn is what a model is told behind the words of another agent, which has handed the
+// conversation to it: several providers refuse a conversation that ends with those of an
+// assistant, and others have the model go on in the middle of them.
+const GoOn = NotePrefix + "The conversation goes on with you."
+
+// NeedsGoOn reports whether a conversation ends with an assistant's message.
+func NeedsGoOn(msgs []*agent.Message) bool {
+	return len(msgs) > 0 && msgs[len(msgs)-1].Role == agent.RoleAssistant
+}
+
 // Ending tells of a result that does not stand behind its call; name is that of
 // the function.
 func Ending(name string, r *agent.Result) string {

@@ -28,7 +28,8 @@ var functionName = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
 // messages are there, and no tool is offered twice. Of what is said on the wire: a
 // message has a known role and content of a known form, a call has a type, a name
 // of the right letters and arguments. What was said is judged as a conversation of
-// the house is, by [wellformed.Check]: calls, results, their ids, empty messages.
+// the house is, by [wellformed.Check]: calls, results, their ids, empty messages. And
+// the assistant was not the last to speak.
 func CheckRequest(body []byte) error {
 	var req checked
 	if err := json.Unmarshal(body, &req); err != nil {
@@ -43,7 +44,13 @@ func CheckRequest(body []byte) error {
 	if err := req.checkTools(); err != nil {
 		return err
 	}
-	return req.checkConversation()
+	if err := req.checkConversation(); err != nil {
+		return err
+	}
+	if last := len(req.Messages) - 1; req.Messages[last].Role == "assistant" {
+		return fmt.Errorf("messages[%d]: the conversation ends with the assistant's words, and there is nothing to answer", last)
+	}
+	return nil
 }
 
 func (req *checked) checkTools() error {

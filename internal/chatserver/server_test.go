@@ -126,14 +126,14 @@ func TestScenesAndRepeat(t *testing.T) {
 	for i, want := range []string{"which order?", "which order?", "done", "scene 0 has run out"} {
 		msgs := []goai.ChatCompletionMessage{refund}
 		for range i {
-			msgs = append(msgs, a)
+			msgs = append(msgs, a, refund)
 		}
 		if got := text(msgs...); !strings.Contains(got, want) {
 			t.Fatalf("reply %d is %q", i, got)
 		}
 	}
 	pirate := say("system", "you are a pirate")
-	if got := text(pirate, say("user", "hi"), a, a, a, a); got != "arr" {
+	if got := text(pirate, say("user", "hi"), a, a, a, a, say("user", "hi")); got != "arr" {
 		t.Fatalf("got %q", got)
 	}
 	if got := text(say("user", "hi")); !strings.Contains(got, "no scene fits") {

@@ -32,6 +32,9 @@ func (e *encoder) messages(system string, msgs []*agent.Message) []llms.MessageC
 	for _, m := range msgs {
 		out = append(out, e.message(m)...)
 	}
+	if adapter.NeedsGoOn(msgs) {
+		out = append(out, words(llms.ChatMessageTypeHuman, adapter.GoOn))
+	}
 	system = strings.TrimSpace(system)
 	switch {
 	case system == "":

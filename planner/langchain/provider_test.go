@@ -2,8 +2,10 @@ package langchain
 
 import (
 	"encoding/json"
+	"reflect"
 	"testing"
 
+	"github.com/tmc/langchaingo/llms"
 	"github.com/tmc/langchaingo/llms/anthropic"
 	"github.com/tmc/langchaingo/llms/ollama"
 	"github.com/tmc/langchaingo/llms/openai"
@@ -79,6 +81,20 @@ func TestResultsTogether(t *testing.T) {
 		msgs := []*agent.Message{called, results}
 		if got := newEncoder(p, msgs).messages("", msgs); len(got) != want {
 			t.Errorf("%s: %d messages: %+v", name, len(got), got)
+		}
+	}
+}
+
+// What another agent said last, before it handed the conversation off, is followed by a
+// word of the user's role: there are providers that refuse anything else.
+func TestEndsWithTheUser(t *testing.T) {
+	hi := agent.Text("I want to return it.")
+	msgs := []*agent.Message{&hi, agent.Said("My colleague helps you.")}
+	for _, name := range []string{"googleai", "openai", "anthropic", ""} {
+		p, _ := named(name)
+		got := newEncoder(p, msgs).messages("", msgs)
+		if want := words(llms.ChatMessageTypeHuman, "[note] The conversation goes on with you."); len(got) != 3 || !reflect.DeepEqual(got[2], want) {
+			t.Errorf("%s: %+v", name, got)
 		}
 	}
 }

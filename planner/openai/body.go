@@ -85,6 +85,10 @@ func (m *Model) body(p *profile, req *agent.ModelRequest) (*body, error) {
 	for _, enc := range p.conversations.encode(req.Run, req.Messages, e.message) {
 		message(enc)
 	}
+	if adapter.NeedsGoOn(req.Messages) {
+		w := wireMessage{Role: goai.ChatMessageRoleUser, Content: adapter.GoOn}
+		message(w.encode())
+	}
 	if first {
 		return nil, fmt.Errorf("the request has neither a system text nor messages")
 	}

@@ -51,6 +51,20 @@ func bodyBytes(t testing.TB, m *Model, req *agent.ModelRequest) []byte {
 	return got
 }
 
+// What another agent said last, before it handed the conversation off, is followed by a
+// word of the user's role: there are endpoints that refuse anything else.
+func TestEndsWithTheUser(t *testing.T) {
+	hi := agent.Text("I want to return it.")
+	msgs := []*agent.Message{&hi, agent.Said("My colleague helps you.")}
+	const goOn = `{"role":"user","content":"[note] The conversation goes on with you."}]`
+	if got := string(bodyBytes(t, testModel(t), &agent.ModelRequest{Messages: msgs})); !strings.Contains(got, `{"role":"assistant","content":"My colleague helps you."},`+goOn) {
+		t.Errorf("the body is %s", got)
+	}
+	if got := string(bodyBytes(t, testModel(t), &agent.ModelRequest{Messages: append(msgs, &hi)})); strings.Contains(got, "[note]") {
+		t.Errorf("the body is %s", got)
+	}
+}
+
 // A recorded message is encoded once for all requests of its run.
 func TestEncodesOnce(t *testing.T) {
 	msgs := recorded(10)
