@@ -43,6 +43,20 @@ func TestShowAsk(t *testing.T) {
 	}
 }
 
+func TestDueIn(t *testing.T) {
+	now := time.Date(2026, 3, 12, 10, 0, 0, 0, time.UTC)
+	for left, want := range map[time.Duration]string{
+		-time.Hour: "a moment", 0: "a moment", 300 * time.Millisecond: "a moment", 700 * time.Millisecond: "1 s", 90 * time.Second: "1 min", 3 * time.Hour: "3 h",
+	} {
+		if got := dueIn(now.Add(left), now); got != want {
+			t.Errorf("in %s: got %q, want %q", left, got, want)
+		}
+	}
+	if got := dueIn(time.Time{}, now); got != "" {
+		t.Errorf("without an end: got %q", got)
+	}
+}
+
 // Arguments with long names are all there on a narrow terminal, within its width.
 func TestShowLongNames(t *testing.T) {
 	name := strings.Repeat("漢字_name_", 6)

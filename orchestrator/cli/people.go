@@ -134,7 +134,7 @@ func dueIn(due, now time.Time) string {
 	switch left := due.Sub(now); {
 	case due.IsZero():
 		return ""
-	case left <= 0:
+	case left < time.Second/2:
 		return "a moment"
 	case left > 10*time.Minute:
 		return ago(left.Round(time.Minute))
