@@ -20,6 +20,7 @@ type formField struct {
 	about    string
 	types    []string          // of JSON; nil any
 	item     string            // of an array: the type of its items, if they have one
+	within   []string          // of an object, or of an array's items: the names of its own fields
 	choices  []json.RawMessage // nil: not one of a few
 	preset   json.RawMessage   // the default; null where a value is required, and may be that
 	form     string            // the format, such as date
@@ -79,8 +80,15 @@ func readField(whole *subschema, p field) (formField, error) {
 	if len(sub.Const) > 0 {
 		f.choices = []json.RawMessage{sub.Const}
 	}
-	if types := typesOf(resolve(whole, sub.Items).Type); len(types) == 1 {
+	items := resolve(whole, sub.Items)
+	if types := typesOf(items.Type); len(types) == 1 {
 		f.item = types[0]
+	}
+	for _, properties := range []json.RawMessage{sub.Properties, items.Properties} {
+		own, _ := fieldsOf(properties)
+		for _, x := range own {
+			f.within = append(f.within, cleanLine(x.name))
+		}
 	}
 	holder := map[string]any{"type": "object", "properties": map[string]json.RawMessage{p.name: p.value}, "required": []string{p.name}}
 	if len(whole.Defs) > 0 {
@@ -154,8 +162,12 @@ func (f *formField) kind() string {
 			t = "yes or no"
 		case t == "array" && (f.item == "string" || f.item == "integer" || f.item == "number"):
 			t = "list, with commas between"
+		case t == "array" && len(f.within) > 0:
+			t = "list of objects with " + joined(f.within, "and") + ", as JSON"
 		case t == "array":
 			t = "list, as JSON"
+		case t == "object" && len(f.within) > 0:
+			t = "object with " + joined(f.within, "and") + ", as JSON"
 		case t == "object":
 			t = "object, as JSON"
 		}

@@ -99,6 +99,20 @@ func TestFormOfWhatMayBeNull(t *testing.T) {
 	}
 }
 
+// What is to be given as JSON says which fields it has.
+func TestFormOfObjects(t *testing.T) {
+	fields, err := formFields(json.RawMessage(`{"type":"object","$defs":{"addr":{"type":"object","properties":{"zip":{"type":"string"},"city":{"type":"string"}}}},"properties":{
+		"addr":{"$ref":"#/$defs/addr"},"items":{"type":"array","items":{"type":"object","properties":{"id":{"type":"integer"}}}},"any":{"type":"object"},"lists":{"type":"array","items":{"type":"array"}}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"object with zip and city, as JSON", "list of objects with id, as JSON", "object, as JSON", "list, as JSON"} {
+		if got := fields[i].kind(); got != want {
+			t.Errorf("%s: got %q, want %q", fields[i].name, got, want)
+		}
+	}
+}
+
 // Choices that differ in their letters only, or are numbers themselves.
 func TestFormChoices(t *testing.T) {
 	f, err := newForm(&agent.Ask{Kind: agent.AskForm, Schema: json.RawMessage(`{"type":"object","properties":{"x":{"enum":["Polish","polish","3","1"]}}}`)})
