@@ -34,6 +34,9 @@ func (a *answering) fillIn(ctx context.Context, store memory.Store, o *orchestra
 		return nil
 	}
 	if err != nil {
+		if len(answer.Value) > 0 { // so that it need not be filled in again
+			a.remark("What was filled in, for --value: %s", answer.Value)
+		}
 		return hinted(err)
 	}
 	return a.accepted(ctx, store, o, ask, answer)

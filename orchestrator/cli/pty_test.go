@@ -273,6 +273,24 @@ func TestFormByCommand(t *testing.T) {
 	s.sees(`Accepted: street="Elm 5"  size="small"  express=false.`)
 }
 
+// What was filled in is not lost where somebody else has claimed the form meanwhile.
+func TestFormClaimedMeanwhile(t *testing.T) {
+	p := newPlace(t)
+	p.run("ann", "chat", "my address")
+	id := p.ids("id", "asks")[0]
+	s := p.sits("ann", "asks", "answer", id)
+	s.sees("street › ")
+	for _, line := range []string{"Elm 5", "", "small", "", ""} {
+		s.types(line)
+	}
+	s.sees("send › ")
+	if out, code := p.run("bob", "asks", "claim", id); code != 0 {
+		t.Fatalf("bob cannot claim it:\n%s", out)
+	}
+	s.types("")
+	s.sees(`What was filled in, for --value: {"street":"Elm 5","size":"small","express":false}`, "is claimed by bob")
+}
+
 // A message in the middle of a turn: queued until it is taken up, an interruption,
 // or refused and left on the line.
 func TestManners(t *testing.T) {
