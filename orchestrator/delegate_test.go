@@ -491,44 +491,48 @@ func TestEditedArgumentsAreJudgedAnew(t *testing.T) {
 	}
 }
 
-// Who has come to decide a call, by escalation or as it was delegated to them, may change
-// it into another one that the same people are asked about at first, and into no other.
+// Who is asked in the end may change a call into another one about which the rule asks the
+// same people, and into no other. To whom somebody has delegated it may not.
 func TestWhoWasAskedInTheirSteadMayEdit(t *testing.T) {
+	const others = "failed: dan has changed the arguments to ones that others have to approve (it is "
+	escalated := func(l *lab, _ *agent.Ask) { l.after(time.Hour) }
+	delegated := func(l *lab, ask *agent.Ask) {
+		l.must(l.client.DelegateAsk(l.Context(), ask.ID, agent.User{ID: "bob", Groups: []string{"supervisors"}}, []string{"dan"}, ""))
+	}
+	chain := []agent.Escalation{{For: []string{"dan"}}}
 	for name, c := range map[string]struct {
+		comes  func(l *lab, ask *agent.Ask)
 		amount string
+		chain  []agent.Escalation
 		want   string
 	}{
-		"as before":          {"450", "returned: paid"},
-		"for anybody":        {"50", "returned: paid"},
-		"for somebody other": {"5000", "failed: dan has changed the arguments to ones that others have to approve (it is very much)"},
+		"escalated, as before":          {escalated, "450", chain, "returned: paid"},
+		"escalated, for anybody":        {escalated, "50", chain, "returned: paid"},
+		"escalated, for somebody other": {escalated, "5000", chain, others + "very much"},
+		"delegated, as before":          {delegated, "450", nil, others + "much"},
+		"delegated, for anybody":        {delegated, "50", nil, "returned: paid"},
+		"delegated, and in the chain":   {delegated, "450", chain, "returned: paid"},
 	} {
-		for how, comes := range map[string]func(l *lab, ask *agent.Ask){
-			"escalated": func(l *lab, _ *agent.Ask) { l.after(time.Hour) },
-			"delegated": func(l *lab, ask *agent.Ask) {
-				l.must(l.client.DelegateAsk(l.Context(), ask.ID, agent.User{ID: "bob", Groups: []string{"supervisors"}}, []string{"dan"}, ""))
-			},
-		} {
-			t.Run(name+", "+how, func(t *testing.T) {
-				inLab(t, func(l *lab) {
-					pay := tools.Func("act", "Pay.", func(_ context.Context, p order) (string, error) { return "paid", nil },
-						&tools.Options{Approve: tools.ApproveIf(func(_ context.Context, p order) *agent.Ask {
-							switch {
-							case p.ID > 1000:
-								return &agent.Ask{Prompt: "it is very much", For: []string{"group:board"}}
-							case p.ID > 100:
-								return &agent.Ask{Prompt: "it is much", For: []string{"group:supervisors"}, Not: []string{agent.TheUser}, Within: time.Hour, Escalate: []agent.Escalation{{For: []string{"dan"}}}}
-							}
-							return &agent.Ask{Prompt: "it is something"}
-						})})
-					ask := l.asked(caller(pay, `{"id":500}`, nil))
-					comes(l, ask)
-					l.answer(ask, agent.Answer{By: agent.User{ID: "dan"}, Choice: agent.Edit, Value: raw(`{"id":` + c.amount + `}`)})
-					if res := l.rests(ask.ID.Run(), agent.StatusDone); !strings.HasPrefix(res.Text, c.want) {
-						l.Errorf("got %q, want %q", res.Text, c.want)
-					}
-				})
+		t.Run(name, func(t *testing.T) {
+			inLab(t, func(l *lab) {
+				pay := tools.Func("act", "Pay.", func(_ context.Context, p order) (string, error) { return "paid", nil },
+					&tools.Options{Approve: tools.ApproveIf(func(_ context.Context, p order) *agent.Ask {
+						switch {
+						case p.ID > 1000:
+							return &agent.Ask{Prompt: "it is very much", For: []string{"group:board"}, Within: time.Hour, Escalate: chain}
+						case p.ID > 100:
+							return &agent.Ask{Prompt: "it is much", For: []string{"group:supervisors"}, Not: []string{agent.TheUser}, Within: time.Hour, Escalate: c.chain}
+						}
+						return &agent.Ask{Prompt: "it is something"}
+					})})
+				ask := l.asked(caller(pay, `{"id":500}`, nil))
+				c.comes(l, ask)
+				l.answer(ask, agent.Answer{By: agent.User{ID: "dan"}, Choice: agent.Edit, Value: raw(`{"id":` + c.amount + `}`)})
+				if res := l.rests(ask.ID.Run(), agent.StatusDone); !strings.HasPrefix(res.Text, c.want) {
+					l.Errorf("got %q, want %q", res.Text, c.want)
+				}
 			})
-		}
+		})
 	}
 }
 

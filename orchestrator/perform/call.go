@@ -76,9 +76,9 @@ func (p *Performer) check(t *Task) (*agent.Tool, error) {
 }
 
 // judgeEdited asks the tool's rule about arguments that a person has changed: who
-// may approve the one call may not always approve the other. Who has decided the one in
-// the stead of those whom the rule names, as it was escalated or delegated, may do so
-// for another for which it names the same people.
+// may approve the one call may not always approve the other. Whom the rule has asked in
+// the end, as those before them did not answer, may also decide another call for which
+// it names the same people. To whom somebody has delegated the one may not.
 func (p *Performer) judgeEdited(ctx context.Context, t *Task, tool *agent.Tool) error {
 	if t.Editor == nil {
 		return nil
@@ -89,12 +89,18 @@ func (p *Performer) judgeEdited(ctx context.Context, t *Task, tool *agent.Tool) 
 	if ask == nil {
 		return nil
 	}
-	terms := agent.Ask{For: run.Resolve(ask.For, c.User), Not: run.Resolve(ask.Not, c.User)}
+	terms := agent.Ask{For: slices.Clone(run.Resolve(ask.For, c.User)), Not: run.Resolve(ask.Not, c.User)}
 	if terms.May(*t.Editor) {
 		return nil
 	}
-	if was := p.needsApproval(ctx, tool, v, t.Planned); len(t.Planned) > 0 && was != nil && slices.Equal(was.For, ask.For) && slices.Equal(was.Not, ask.Not) {
-		return nil
+	for _, step := range ask.Escalate {
+		terms.For = append(terms.For, run.Resolve(step.For, c.User)...)
+	}
+	if len(t.Planned) > 0 && terms.May(*t.Editor) {
+		was := p.needsApproval(ctx, tool, v, t.Planned)
+		if was != nil && slices.Equal(was.For, ask.For) && slices.Equal(was.Not, ask.Not) {
+			return nil
+		}
 	}
 	return fmt.Errorf("%s has changed the arguments to ones that others have to approve (%s); make the call with these arguments, so that they are asked", t.Editor.ID, ask.Prompt)
 }
