@@ -64,6 +64,9 @@ func (o *Orchestrator) opening(ctx context.Context, r Request) ([]run.Event, err
 	if err := judgeMeta(r.Meta); err != nil {
 		return nil, err
 	}
+	if err := run.JudgeUser(r.User); err != nil {
+		return nil, err
+	}
 	if err := run.JudgeKey(r.Key); err != nil {
 		return nil, err
 	}

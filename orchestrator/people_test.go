@@ -427,6 +427,22 @@ func TestUnknownRequester(t *testing.T) {
 	}
 }
 
+// An id that an ask would take for a group, or for whoever the user is, is nobody's: it
+// would let its owner, or others, decide what they may not.
+func TestIdsThatAreGroups(t *testing.T) {
+	for _, id := range []string{"group:finance", "group:", agent.TheUser} {
+		inLab(t, func(l *lab) {
+			odd := agent.User{ID: id, Groups: []string{"finance"}}
+			_, err := l.client.Start(l.Context(), orchestrator.Request{Agent: "desk", Message: agent.Text("go"), User: odd})
+			if l.refused(err, agent.RefusedInvalid); !mentions(err, "would be read as") {
+				t.Errorf("as %s: %v", id, err)
+			}
+			ask := l.asked(questions(forWhom([]string{"group:finance"}, nil)))
+			l.try(ask, agent.RefusedInvalid, l.delegating(ask, odd, "dan"), "would be read as")
+		})
+	}
+}
+
 // What is for people who may not decide it, and would wait for them without an end, is not
 // asked and not done, and the planner is told. With an end it is asked: others may come.
 func TestAsksForNobody(t *testing.T) {

@@ -280,6 +280,15 @@ func judgeWords(by agent.User, note string) error {
 	return nil
 }
 
+// JudgeUser says what is wrong with the id of somebody whom an ask is to name; nil if
+// nothing is.
+func JudgeUser(u agent.User) error {
+	if strings.HasPrefix(u.ID, "group:") || u.ID == agent.TheUser {
+		return agent.Refuse(agent.RefusedInvalid, "the user id %q would be read as that of a group, or of the run's user, where an ask says who may answer; give an id without that", cut(u.ID, 80))
+	}
+	return nil
+}
+
 // meantFor says for whom an ask is that is not for by.
 func meantFor(ask *agent.Ask, by agent.User) string {
 	if by.ID == "" && len(by.Groups) == 0 {
@@ -331,6 +340,9 @@ func (s *State) judgeDelegated(ask *agent.Ask, e *Assigned) (bool, error) {
 	}
 	if bad := BadPeople(e.To); bad != "" {
 		return false, agent.Refuse(agent.RefusedInvalid, "ask %s cannot be delegated: %s", ask.ID, bad)
+	}
+	if err := JudgeUser(e.By); err != nil {
+		return false, err
 	}
 	to := s.resolved(e.To)
 	if i := slices.IndexFunc(to, func(p string) bool { return p == "" || slices.Contains(ask.Not, p) }); i >= 0 {
