@@ -3,6 +3,7 @@ package graph
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // inOrder sorts problems by where they are, and drops what is said twice.
@@ -139,8 +140,21 @@ type link struct {
 }
 
 // doneOf is the event that says that a compound, parallel or planner node is done.
-// The ends of what is in it have other names, so that no join comes too early.
-func doneOf(id string) string { return "done.state." + id }
+// The ends of what is in it have other names, so that no join comes too early; nor is
+// it one of a choice that is called state. In SCXML it has the name that is told there.
+func (d *Definition) doneOf(id string) string {
+	if d.cel() {
+		return "done.state/" + oneWord(id)
+	}
+	return "done.state." + id
+}
+
+// oneWord is an id as the last word of an event's name: the words up to a dot would
+// match all that begin with them.
+func oneWord(id string) string { return strings.ReplaceAll(id, ".", "/") }
+
+// cel reports whether expressions are CEL.
+func (d *Definition) cel() bool { return d.Language == "" || d.Language == "cel" }
 
 func newChecker(d *Definition, o *Options, outer *checker) *checker {
 	c := &checker{d: d, o: o, outer: outer, root: &vertex{Node: &Node{}},
@@ -181,7 +195,7 @@ func newChecker(d *Definition, o *Options, outer *checker) *checker {
 		l.to, l.wants = c.named(l.To), l.On
 		if l.from.activity() == "" && slices.Contains(l.On, "done") {
 			l.wants = slices.Clone(l.On)
-			l.wants[slices.Index(l.wants, "done")] = doneOf(l.from.ID)
+			l.wants[slices.Index(l.wants, "done")] = c.d.doneOf(l.from.ID)
 		}
 		l.from.edges = append(l.from.edges, l)
 		if slices.Contains(l.On, "always") {
@@ -271,8 +285,7 @@ func (c *checker) bad(path, format string, args ...any) {
 // path is that of a field of the definition.
 func (c *checker) path(field string) string { return join(c.d.at, field) }
 
-// cel reports whether expressions are CEL.
-func (c *checker) cel() bool { return c.d.Language == "" || c.d.Language == "cel" }
+func (c *checker) cel() bool { return c.d.cel() }
 
 func (v *vertex) within(u *vertex) bool { return v.order > u.order && v.order <= u.last }
 

@@ -405,7 +405,7 @@ func takeUp(options []option, s *planState, step *planStep) string {
 		}
 		if o.name == c.Name {
 			step.Node = o.node.ID
-			return "choose." + o.node.ID
+			return choiceOf(o.node.ID)
 		}
 		names = append(names, o.name)
 	}
@@ -413,6 +413,9 @@ func takeUp(options []option, s *planState, step *planStep) string {
 	step.Refused = fmt.Sprintf("%q cannot be chosen now; what can: %s", c.Name, strings.Join(append(names, finishName), ", "))
 	return ""
 }
+
+// choiceOf is the event that says that a model has chosen a node.
+func choiceOf(id string) string { return "choose." + oneWord(id) }
 
 // learned notes what came of the last choice, as its node's end leads back to the
 // chooser.

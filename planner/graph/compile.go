@@ -25,7 +25,7 @@ var locals = []string{"event", "result", "failure"}
 func compile(d *Definition, outer *program, o *Options, problems *[]Problem) *program {
 	p := &program{
 		def: d, lang: languageOf(d.Language), nodes: map[string]*node{}, edges: map[string]*edge{},
-		graphs: map[string]*program{}, outer: outer, waits: map[string]bool{}, strict: d.Language == "" || d.Language == "cel",
+		graphs: map[string]*program{}, outer: outer, waits: map[string]bool{}, strict: d.cel(),
 	}
 	c := &compiler{p: p, problems: problems, opts: o, item: map[string]*Env{}}
 	if p.lang == nil {
@@ -207,7 +207,7 @@ func (c *compiler) descriptors(from *node, on []string) []string {
 		switch {
 		case w == "always":
 		case w == "done" && from.kind == actNone:
-			events = append(events, "done.state."+from.ID)
+			events = append(events, c.p.def.doneOf(from.ID))
 		default:
 			events = append(events, w)
 		}
@@ -262,10 +262,10 @@ func (c *compiler) choices(n *node) {
 		if child.Final != "" || child == n.chooser {
 			continue
 		}
-		choose.Edges = append(choose.Edges, &chart.Edge{Events: []string{"choose." + child.ID}, Guard: ofChoice{}, Targets: []*chart.Node{k}})
+		choose.Edges = append(choose.Edges, &chart.Edge{Events: []string{choiceOf(child.ID)}, Guard: ofChoice{}, Targets: []*chart.Node{k}})
 		back := "done"
 		if child.kind == actNone {
-			back = "done.state." + child.ID
+			back = c.p.def.doneOf(child.ID)
 		}
 		k.Edges = append(k.Edges, &chart.Edge{Events: []string{back}, Targets: []*chart.Node{choose}})
 	}

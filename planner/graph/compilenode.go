@@ -34,7 +34,7 @@ func (c *compiler) edge(e *Edge, path string) {
 	}
 	switch {
 	case e.After != nil:
-		x.after, x.event = c.value(e.After, path+"after"), "after."+e.ID
+		x.after, x.event = c.value(e.After, path+"after"), "after."+strconv.Itoa(len(c.p.edges)) // an id may have dots
 		x.e.Events = []string{x.event}
 		from.afters = append(from.afters, x)
 	default:

@@ -112,8 +112,8 @@ func fatal(err error) error {
 // the form it is the node's own, and not for the "done" of activities elsewhere.
 func (x *instance) Done(n, final *chart.Node, e *chart.Event, raise func(*chart.Event)) *chart.Event {
 	x.cur = occurrenceOf(e)
-	o := &occurrence{Name: "done.state." + n.ID, Type: "platform"}
-	if l := x.p.def.Language; l == "" || l == "cel" {
+	o := &occurrence{Name: x.p.def.doneOf(n.ID), Type: "platform"}
+	if x.p.def.cel() {
 		o.at = n.Tag.(*node)
 	}
 	if final != nil {

@@ -164,7 +164,7 @@ func (c *checker) leavable() map[*vertex]bool {
 		switch {
 		case kind == free || slices.ContainsFunc(l.wants, func(w string) bool { return covers(w, "done") }):
 			whole[l.from] = true
-		case slices.Contains(l.wants, doneOf(l.from.ID)):
+		case slices.Contains(l.wants, c.d.doneOf(l.from.ID)):
 			ended[l.from] = true
 		}
 		for p := l.from.up; p != d && p != nil; p = p.up {
@@ -210,7 +210,7 @@ func (c *checker) endsAreTaken() {
 		if v.Ask == nil || len(v.Ask.Choices) == 0 || v.Each != nil {
 			event := "done"
 			if v.Plan != nil {
-				event = doneOf(v.ID)
+				event = c.d.doneOf(v.ID)
 			}
 			switch {
 			case !c.taken(v, event):
@@ -309,7 +309,7 @@ func (c *checker) powersOf(v *vertex) *powers {
 func (c *checker) raises(v *vertex, event string) string {
 	can, name := c.powersOf(v), shorten(v.ID)
 	switch {
-	case event == doneOf(v.ID):
+	case event == c.d.doneOf(v.ID):
 		if v.Parallel || v.Plan != nil || len(v.finals()) > 0 {
 			return ""
 		}

@@ -79,7 +79,7 @@ func (s *scope) calls() []call {
 		if n.Graph != "" {
 			calls = append(calls, call{n.at + ".graph", n.Graph})
 		}
-		if n.Extra == nil || s.d.Language != "" && s.d.Language != "cel" {
+		if n.Extra == nil || !s.d.cel() {
 			continue
 		}
 		for k, inv := range n.Extra.Invokes {
