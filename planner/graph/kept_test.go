@@ -201,7 +201,7 @@ func (s *surroundings) armSignals(in []graph.Input) {
 		if n.Undo == nil || n.Wait == nil || !slices.ContainsFunc(s.kept, comes) && !slices.ContainsFunc(in, func(in graph.Input) bool { return comes(signalOf(&in)) }) {
 			s.fatal("%s is armed by %s, and no wait there can have taken that signal", data, at)
 		}
-		if o := s.coming[data]; o != nil && o.node.ID == at {
+		if o := s.coming[data]; o != nil && o.scopes[0] == e.Scope[0] { // else another run of the same graph has it
 			e.Scope = o.scopes
 		}
 		s.ledger.seen(refOf(e.Args), e.Scope)
