@@ -49,11 +49,15 @@ func (st *step) runGraph(x *instance, n *node, num string, i int) error {
 	return nil
 }
 
-// child makes a sub-graph that has yet to start.
+// child makes a sub-graph that has yet to start. Which graph an invocation runs may be
+// known only now, so that nothing but the bound keeps one from running itself.
 func (st *step) child(x *instance, u up) (*instance, error) {
 	p := x.p.graphOf(u.Graph)
 	if p == nil {
 		return nil, fmt.Errorf("there is no graph %q", u.Graph)
+	}
+	if deep := len(x.path()) + 1; deep > maxNesting {
+		return nil, fmt.Errorf("the graph %q would run %d deep in others, and at most %d are taken: a graph that runs itself does not end", u.Graph, deep, maxNesting)
 	}
 	c := &instance{st: st, id: "i" + st.number(), p: p, up: &u, cfg: &chart.Configuration{}}
 	st.insts[c.id] = c

@@ -1,6 +1,7 @@
 package scxml_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +41,29 @@ func TestDeepSources(t *testing.T) {
 		_, err := scxml.Language{}.Compile(source, c.use, nil)
 		if took := time.Since(begun); took > 20*time.Second {
 			t.Errorf("%q many times takes %v (%v)", c.part, took, err)
+		}
+	}
+}
+
+// Which graph an invocation runs may be known only when it begins. One that runs itself
+// is told that it is too deep, and ends no worker.
+func TestGraphThatInvokesItself(t *testing.T) {
+	for language, name := range map[string]any{"ecmascript": "inner", "": "${'in' + 'ner'}"} {
+		nodes := []graph.Node{{ID: "s", Extra: &graph.Extra{Invokes: []graph.Invoke{{Graph: name}}}}, {ID: "full"}}
+		inner := &graph.Definition{
+			Graph: "inner", Language: language, Nodes: nodes,
+			Edges: []graph.Edge{{From: "s", On: []string{"error.communication"}, To: []string{"full"}}},
+		}
+		g, err := graph.New(&graph.Definition{Graph: "outer", Language: language, Nodes: nodes, Graphs: []*graph.Definition{inner}}, &graph.Options{Lax: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, err := g.Next(nil, graph.Facts{Now: midday}, graph.Input{Start: &graph.Start{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i := slices.Index(st.At, "inner:full"); i < 0 || len(st.At) > 70 {
+			t.Errorf("%q: it is in %d nodes: %v", language, len(st.At), st.At)
 		}
 	}
 }
