@@ -182,21 +182,28 @@ type celTypes struct {
 
 func newCELTypes(base types.Provider, shapes map[string]*shape) *celTypes {
 	t := &celTypes{Provider: base, objects: map[string]*shape{}}
+	added := map[*shape]bool{}
 	for _, s := range shapes {
-		t.add(s)
+		t.add(s, added)
 	}
 	return t
 }
 
-func (t *celTypes) add(s *shape) {
+// add adds a shape with all in it, each once: many a schema refers to one part from
+// several places.
+func (t *celTypes) add(s *shape, added map[*shape]bool) {
+	if added[s] {
+		return
+	}
+	added[s] = true
 	if s.fields != nil {
 		t.objects[s.typ.TypeName()] = s
 	}
 	for _, f := range s.fields {
-		t.add(f)
+		t.add(f, added)
 	}
 	if s.elem != nil {
-		t.add(s.elem)
+		t.add(s.elem, added)
 	}
 }
 

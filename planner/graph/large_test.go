@@ -18,6 +18,17 @@ func repeat(n int, f string) string {
 	return b.String()
 }
 
+// references is a schema of n parts, each with two fields of the next part: what is
+// behind them is many, if each is looked at by itself.
+func references(n int) string {
+	var fields, parts strings.Builder
+	for i := range n {
+		fmt.Fprintf(&fields, "f%03d: {$ref: '#/$defs/p%d'}, ", i, i)
+		fmt.Fprintf(&parts, "p%d: {type: object, properties: {a: {$ref: '#/$defs/p%d'}, b: {$ref: '#/$defs/p%d'}}}, ", i+1, i, i)
+	}
+	return "{type: object, properties: {" + fields.String() + "}, $defs: {" + parts.String() + "p0: {type: object, properties: {a: {type: string}}}}}"
+}
+
 // A text that is as large as is taken is checked in about a second, whatever it has
 // many of: where the time grew with the square of it, a minute was not enough.
 func TestLargeTexts(t *testing.T) {
@@ -27,6 +38,7 @@ func TestLargeTexts(t *testing.T) {
 		"edges alike":       g("nodes: [{id: a}]\nedges:\n" + repeat(35_000, "  - {from: a, on: e%d}\n")),
 		"steps alike":       g("steps:\n" + repeat(19_000, "  - {tool: t} # %d\n")),
 		"choices":           g("steps: [{ask: {prompt: x, choices: [" + repeat(90_000, "c%d, ") + "]}}]"),
+		"references":        g("nodes: [{id: a, tool: t, input: {a: '${v.f001.a.a}'}}]\ndata: [{id: v, schema: " + references(60) + "}]"),
 		"events and ends":   g("events: {" + repeat(40_000, "e%d: {}, ") + "}\nnodes: [{id: a}]\nedges:\n" + repeat(10_000, "  - {from: a, on: done.q%d, to: done}\n")),
 	} {
 		t.Run(name, func(t *testing.T) {
