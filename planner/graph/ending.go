@@ -94,7 +94,7 @@ func (st *step) over(x *instance, num string, item int, r *record, c *agent.Clos
 // value, also where a person has given that in a tool's stead. A timer has none: what is
 // said of it is for models.
 func resultOf(kind activity, c *agent.Closed) (result any, choice string) {
-	content := contentOf(c)
+	content := outsideValue(c.Content)
 	switch {
 	case kind == actTimer:
 		return nil, ""
@@ -129,15 +129,6 @@ func (st *step) setArmed(num string, i int, r *record) error {
 	return st.setItem(num, i, it)
 }
 
-// contentOf is what an action ended with: a value, or the text that it is.
-func contentOf(c *agent.Closed) any {
-	content, err := decodeValue(c.Content)
-	if err != nil && len(c.Content) > 0 {
-		return string(c.Content)
-	}
-	return content
-}
-
 // answered is the result of an ask: choice, value, note and by; of one without
 // choices, with the value's own fields beside them no more: result.value.
 func answered(c *agent.Closed, content any) (result any, choice string) {
@@ -145,11 +136,7 @@ func answered(c *agent.Closed, content any) (result any, choice string) {
 		return content, ""
 	}
 	a := c.Answer
-	m := map[string]any{"choice": a.Choice, "note": a.Note, "by": a.By.ID, "value": nil}
-	if v, err := decodeValue(a.Value); err == nil && len(a.Value) > 0 {
-		m["value"] = v
-	}
-	return m, a.Choice
+	return map[string]any{"choice": a.Choice, "note": a.Note, "by": a.By.ID, "value": outsideValue(a.Value)}, a.Choice
 }
 
 // succeeded takes a result.

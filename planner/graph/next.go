@@ -307,10 +307,7 @@ func (st *step) start(in *Start) error {
 // it. One that none handles is kept, if a node may wait for it later; so is one that was
 // posted to a correlation key, which only a node with that key takes.
 func (st *step) outside(e *Event) error {
-	data, err := decodeValue(e.Data)
-	if err != nil && len(e.Data) > 0 {
-		return err
-	}
+	data := outsideValue(e.Data)
 	if taken, err := st.toWait(e, data); taken || err != nil {
 		return err
 	}

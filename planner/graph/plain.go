@@ -204,6 +204,20 @@ func decodeValue(data json.RawMessage) (any, error) {
 	return normalise(v)
 }
 
+// outsideValue returns the value that JSON from outside stands for; null if there is
+// none. What is JSON, and can be no value, such as 1e999, is the text that it is: who
+// sends it stops no graph by that.
+func outsideValue(data json.RawMessage) any {
+	if len(data) == 0 {
+		return nil
+	}
+	v, err := decodeValue(data)
+	if err != nil {
+		return string(data)
+	}
+	return v
+}
+
 // encodeValue returns the compact JSON of a value, with the keys of objects sorted.
 func encodeValue(v any) (json.RawMessage, error) {
 	n, err := normalise(v)

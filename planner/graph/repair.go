@@ -112,14 +112,7 @@ func (st *step) repaired(x *instance, num string, r *record, c *agent.Closed) er
 // skip has a failed activity count as done, with what a person gives as its result. Where
 // only choices lead on it has to be one of them.
 func (st *step) skip(x *instance, n *node, num string, r *record, a *agent.Answer) error {
-	var result any
-	if len(a.Value) > 0 {
-		v, err := decodeValue(a.Value)
-		if err != nil {
-			return err
-		}
-		result = v
-	}
+	result := outsideValue(a.Value)
 	if n.kind == actChoose {
 		return st.finishPlan(x, n, num, r, a.Value)
 	}

@@ -216,11 +216,7 @@ func (st *step) takeKept(x *instance, num string, item int, wait agent.Action) e
 		return nil
 	}
 	st.s.del(at)
-	data, err := decodeValue(k.Data)
-	if err != nil && len(k.Data) > 0 {
-		return err
-	}
-	return st.succeeded(x, num, item, data, "")
+	return st.succeeded(x, num, item, outsideValue(k.Data), "")
 }
 
 // keptSignal returns the first signal that is kept for a node with a correlation key, and

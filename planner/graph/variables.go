@@ -58,12 +58,7 @@ func (x *instance) Set(name string, v any) {
 }
 
 func (x *instance) input() any {
-	raw := x.st.s.raw(x.key("in"))
-	v, err := decodeValue(raw)
-	if raw == nil || err != nil {
-		return nil
-	}
-	return v
+	return outsideValue(x.st.s.raw(x.key("in")))
 }
 
 func (x *instance) Local(name string) (any, bool) {

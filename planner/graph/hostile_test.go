@@ -1,0 +1,53 @@
+package graph_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/planner/graph"
+)
+
+// JSON allows what can be no value. Whoever sends it, as data or as an answer, does not
+// stop the graph by that: it is the text that it is.
+func TestValuesThatAreNone(t *testing.T) {
+	for name, value := range map[string]string{
+		"a number too large": `{"n":1e999}`,
+		"a list too deep":    strings.Repeat("[", 600) + strings.Repeat("]", 600),
+	} {
+		data := json.RawMessage(value)
+		signal := graph.Input{Event: &graph.Event{Name: "paid", Data: data}}
+		start := graph.Input{Start: &graph.Start{}}
+		for _, c := range []struct {
+			way, definition string
+			in              []graph.Input
+		}{
+			{"an input", `nodes: [{id: end, final: true, output: "${input}"}]`, []graph.Input{{Start: &graph.Start{Data: data}}}},
+			{"an event", `nodes: [{id: a}, {id: end, final: true, output: "${event.data}"}]
+edges: [{from: a, on: paid, to: end}]`, []graph.Input{start, signal}},
+			{"a signal", `nodes: [{id: a, wait: {signal: paid}}, {id: end, final: true, output: "${result}"}]
+edges: [{from: a, to: end}]`, []graph.Input{start, signal}},
+			{"a signal that is early", `nodes: [{id: a}, {id: b, wait: {signal: paid}}, {id: end, final: true, output: "${result}"}]
+edges: [{from: a, on: go, to: b}, {from: b, to: end}]`, []graph.Input{start, signal, {Event: &graph.Event{Name: "go"}}}},
+			{"an answer", `nodes: [{id: a, ask: {prompt: "How many?"}}, {id: end, final: true, output: "${result.value}"}]
+edges: [{from: a, to: end}]`, []graph.Input{start, said("1", agent.Answered, "", value)}},
+			{"a result given by hand", `nodes: [{id: a, tool: pay}, {id: end, final: true, output: "${result}"}]
+edges: [{from: a, to: end}]`, []graph.Input{start, {Closed: &agent.Closed{Ref: "1", Outcome: agent.Failed}}, said("1/!", agent.Answered, agent.Skip, value)}},
+		} {
+			g, saved := graphOf(t, "graph: g\n"+c.definition), keys{}
+			var last *graph.Step
+			for _, in := range c.in {
+				st, err := g.Next(saved, graph.Facts{}, in)
+				if err != nil {
+					t.Fatalf("%s as %s: %.200s", name, c.way, err)
+				}
+				apply(saved, st.Keys)
+				last = st
+			}
+			if want, _ := json.Marshal(value); !last.Ended || string(last.Output) != string(want) {
+				t.Errorf("%s as %s: it has ended (%v) with %.200s", name, c.way, last.Ended, last.Output)
+			}
+		}
+	}
+}
