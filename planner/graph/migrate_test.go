@@ -197,3 +197,23 @@ edges: [{from: a, to: end}]
 		t.Errorf("with a stand-in: %v", err)
 	}
 }
+
+// A run that goes by an older definition goes by exactly that: by its numbers, with all
+// their digits, and by its hash, so that it is not taken for one that was redefined.
+func TestOlderDefinitionIsReadAsItWas(t *testing.T) {
+	const text = `
+graph: g
+data: [{id: n, type: int, value: 9007199254740993}]
+nodes: [{id: a, timer: 90}, {id: end, final: true, output: {n: "${n}", of: [9007199254740995, 1.5]}}]
+edges: [{from: a, to: end}]
+`
+	old := graphOf(t, text)
+	read, err := graphOf(t, strings.Replace(text, "90}", "60}", 1)).Of(old.Definition())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(read.Definition()) != string(old.Definition()) {
+		t.Errorf("it is read as\n%s\nand was\n%s", read.Definition(), old.Definition())
+	}
+	goesOn(t, read, keys{}, happening{"start", "1"}, happening{"1 returned", `end {"n":9007199254740993,"of":[9007199254740995,1.5]}`})
+}

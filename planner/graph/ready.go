@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 
@@ -33,10 +34,13 @@ func ready(d *Definition, o *Options) (*program, []Problem) {
 	return p, inOrder(problems)
 }
 
-// decodeDefinition reads a definition as encode has written it.
+// decodeDefinition reads a definition as encode has written it: its numbers, too, with
+// all their digits.
 func decodeDefinition(data []byte) (*Definition, error) {
+	in := json.NewDecoder(bytes.NewReader(data))
+	in.UseNumber()
 	var d Definition
-	if err := json.Unmarshal(data, &d); err != nil {
+	if err := in.Decode(&d); err != nil {
 		return nil, err
 	}
 	return &d, nil
