@@ -154,6 +154,19 @@ func TestRunThatIsBrokenOff(t *testing.T) {
 	})
 }
 
+// still goes round in a circle with a timer that takes no time.
+func still(t *testing.T, timer string) *graph.Graph {
+	t.Helper()
+	g, err := graph.New(&graph.Definition{
+		Graph: "still", Nodes: []graph.Node{{ID: "a", Timer: timer}, {ID: "end", Final: "done"}},
+		Edges: []graph.Edge{{From: "a", To: []string{"a"}}, {From: "a", On: []string{"stop"}, To: []string{"end"}}},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
 func TestRunsThatCannotGoOn(t *testing.T) {
 	tick := machine(t, `<state id="a"><onentry><send event="t" delay="1s"/></onentry><transition event="t" target="a"/></state>`)
 	for _, c := range []struct {
@@ -162,6 +175,8 @@ func TestRunsThatCannotGoOn(t *testing.T) {
 		says string
 	}{
 		{tick, "", "has gone on by itself 10000 times"},
+		{still(t, "0s"), "", "no time has passed"},
+		{still(t, "1ns"), "+1h", "no time has passed"},
 		{machine(t, door), "+soon", "no event begins with +: expected a duration"},
 		{machine(t, door), "+999999w", "is too long"},
 		{machine(t, door), "+-3s", "less than no time"},

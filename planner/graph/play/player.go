@@ -69,13 +69,24 @@ func (p *Player) Send(name string, data json.RawMessage) error {
 // Pass lets time pass, as Until.
 func (p *Player) Pass(d time.Duration) error { return p.Until(p.now.Add(d)) }
 
+// maxTurns is how often a graph may go on by itself while no time passes, beside what
+// is due at that instant already.
+const maxTurns = 10_000
+
 // Until lets time pass up to an instant. What is due on the way, or at it, comes in
-// order, each at its time. An instant that has passed is now.
+// order, each at its time. An instant that has passed is now. The error may be that the
+// graph goes on and on with timers that take no time.
 func (p *Player) Until(t time.Time) error {
-	for {
+	for left := maxTurns + len(p.open); ; left-- {
 		due, ok := p.Due()
 		if !ok || due.After(t) && due.After(p.now) {
 			break
+		}
+		if due.After(p.now) {
+			left = maxTurns + len(p.open)
+		}
+		if left == 0 {
+			return fmt.Errorf("the graph has gone on by itself %d times and no time has passed, and it still does: it is in %v; give a timer of it time", maxTurns, p.At())
 		}
 		if err := p.come(due); err != nil {
 			return err
