@@ -51,3 +51,22 @@ edges: [{from: a, to: end}]`, []graph.Input{start, {Closed: &agent.Closed{Ref: "
 		}
 	}
 }
+
+// A time that no log can hold fails its node, which an edge may handle, and not the run.
+func TestTimesThatCannotBeKept(t *testing.T) {
+	g := graphOf(t, `
+graph: g
+nodes: [{id: a, timer: "${input.until}"}, {id: end, final: true}, {id: bad, final: true, output: "${failure.message}"}]
+edges: [{from: a, to: end}, {from: a, on: error, to: bad}]
+`)
+	for until, want := range map[string]string{
+		"9999-12-31T23:59:59Z":      "1",
+		"9999-12-31T23:59:59-10:00": `end "timer: the time 9999-12-31T23:59:59-10:00 is after the year 9999 of UTC, and cannot be kept"`,
+	} {
+		input, _ := json.Marshal(map[string]string{"until": until})
+		st, err := g.Next(nil, graph.Facts{}, graph.Input{Start: &graph.Start{Data: input}})
+		if err != nil || followed(st) != want {
+			t.Errorf("until %s: what follows is %s, %v", until, followed(st), err)
+		}
+	}
+}

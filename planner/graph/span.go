@@ -184,6 +184,9 @@ func momentOf(v any, from time.Time) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, fmt.Errorf("expected a time such as 2026-01-31T09:00:00Z, or a duration, got the text %.40q", s)
 	}
+	if t.UTC().Add(time.Microsecond).Year() > 9999 {
+		return time.Time{}, fmt.Errorf("the time %s is after the year 9999 of UTC, and cannot be kept", s)
+	}
 	return t, nil
 }
 
