@@ -245,6 +245,8 @@ func TestCELErrors(t *testing.T) {
 		{`event.data.text > 1`, `> does not take the text "x" and the number 1`},
 		{`input.name + "!"`, `+ does not take null and the text "!"`},
 		{`!event.data.text`, `! does not take the text "x"`},
+		{`event.data.text.distinct()`, `distinct does not take the text "x"`},
+		{`event.data.text.indexOf(event.data.n)`, `indexOf does not take the text "x" and the number 5`},
 		{`event.data.text ? 1 : 2`, `a condition in it is neither true nor false, or a value is of another kind than is expected of it`},
 		{`any.all(x, true)`, `what it goes through is neither a list nor a map`},
 		{`any / 0`, `division by zero`},

@@ -151,7 +151,7 @@ func boundScan(w *celWork, args []ref.Val) {
 // boundPairs counts holding all of the first two arguments, or of the only one,
 // against each other.
 func boundPairs(w *celWork, args []ref.Val) {
-	if _, ok := args[0].(types.String); ok {
+	if _, ok := args[0].(types.String); ok && len(args) > 1 {
 		w.product(celLength(args[0]), celLength(args[1]))
 		return
 	}
