@@ -251,17 +251,11 @@ func (l *loader) adopted(d *graph.Definition) string {
 	if d == nil {
 		return ""
 	}
-	base := d.Graph
-	for n := 2; ; n++ {
-		taken := false
-		for _, g := range l.def.Graphs {
-			taken = taken || g.Graph == d.Graph
-		}
-		if !taken && d.Graph != l.def.Graph {
-			break
-		}
-		d.Graph = fmt.Sprintf("%s-%d", base, n)
+	for base := d.Graph; l.last[d.Graph] > 0; {
+		l.last[base]++
+		d.Graph = fmt.Sprintf("%s-%d", base, l.last[base])
 	}
+	l.last[d.Graph] = 1
 	l.def.Graphs = append(l.def.Graphs, d)
 	return d.Graph
 }

@@ -1,9 +1,11 @@
 package scxml_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/fermata-run/fermata/planner/graph"
@@ -42,6 +44,26 @@ func TestDeepSources(t *testing.T) {
 		if took := time.Since(begun); took > 20*time.Second {
 			t.Errorf("%q many times takes %v (%v)", c.part, took, err)
 		}
+	}
+}
+
+// A document of many documents, or of many that name many others, is read in a second:
+// where the time grew with the square of their number or more, a minute was not enough.
+func TestManyDocuments(t *testing.T) {
+	var names, documents strings.Builder
+	for i := range 10_000 {
+		fmt.Fprintf(&names, `'x%d.scxml',`, i)
+		fmt.Fprintf(&documents, `<data id="d%d"><scxml><state/></scxml></data>`, i)
+	}
+	for name, text := range map[string]string{
+		"in it":      `<datamodel>` + documents.String() + `</datamodel><state id="s"/>`,
+		"by its src": `<datamodel><data id="a" expr="[` + names.String() + `1]"/></datamodel><state id="s">` + strings.Repeat(`<invoke srcexpr="a"/>`, 20_000) + `</state>`,
+	} {
+		hung := time.AfterFunc(time.Minute, func() { panic(name + ": it has not been read within a minute") })
+		if _, err := scxml.Load([]byte(in(text)), &scxml.LoadOptions{Files: fstest.MapFS{}}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		hung.Stop()
 	}
 }
 

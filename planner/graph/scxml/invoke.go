@@ -137,16 +137,24 @@ func (l *loader) choose(e *element, source string, files bool) any {
 		return value
 	}
 	l.late = append(l.late, func() {
-		known := map[string]string{}
-		for _, text := range slices.Sorted(maps.Keys(l.texts)) {
-			if name, err := l.invokedFile(text); err == nil {
-				known[text] = name
-			}
-		}
-		names, _ := json.Marshal(known) // of strings, which have a JSON form
+		names, _ := json.Marshal(l.documents()) // of strings, which have a JSON form
 		value["$expr"] = "$graph(" + checked + "\n, " + string(names) + ")"
 	})
 	return value
+}
+
+// documents returns the names of the graphs of all documents that expressions name. It
+// is asked when all expressions have been read, and looks for their files once.
+func (l *loader) documents() map[string]string {
+	if l.known == nil {
+		l.known = map[string]string{}
+		for _, text := range slices.Sorted(maps.Keys(l.texts)) {
+			if name, err := l.invokedFile(text); err == nil {
+				l.known[text] = name
+			}
+		}
+	}
+	return l.known
 }
 
 var documentTexts = regexp.MustCompile(`'[^'\n]{1,200}\.scxml'|"[^"\n]{1,200}\.scxml"`)

@@ -84,7 +84,9 @@ type loader struct {
 	named  map[*element]string // their ids, given or made
 	data   map[string]bool     // ids of its variables
 	graphs map[string]string   // names of its Graphs, by file
+	last   map[string]int      // by the name of a graph that is there: the last number that one like it was given
 	texts  map[string]bool     // that name documents in its expressions, for srcexpr
+	known  map[string]string   // names of the graphs that those documents are; nil as long as nobody has looked
 	late   []func()            // what is done when all has been read
 	count  int                 // of names that were made
 }

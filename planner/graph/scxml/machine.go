@@ -92,6 +92,7 @@ func (l *loader) machine(root *element) *graph.Definition {
 		name = strings.TrimSuffix(l.file[strings.LastIndex(l.file, "/")+1:], ".scxml")
 	}
 	l.def = &graph.Definition{Graph: graphName(name), Language: language}
+	l.last = map[string]int{l.def.Graph: 1}
 	l.header(root)
 	l.register(root)
 	l.unnamed(root)
