@@ -64,13 +64,16 @@ func (o *Orchestrator) opening(ctx context.Context, r Request) ([]run.Event, err
 	if err := judgeMeta(r.Meta); err != nil {
 		return nil, err
 	}
-	if err := run.JudgeUser(r.User); err != nil {
-		return nil, err
-	}
 	if err := run.JudgeKey(r.Key); err != nil {
 		return nil, err
 	}
+	if err := run.JudgeUser(r.User); err != nil {
+		return nil, err
+	}
 	started := &run.Started{Agent: r.Agent, User: r.User, Meta: r.Meta, Key: r.Key, Deadline: r.Deadline.UTC()}
+	if err := run.JudgeForm(started); err != nil {
+		return nil, err
+	}
 	if len(r.Message.Parts) == 0 {
 		started.Bare, started.Trace = true, o.tel.sender(ctx)
 		return []run.Event{started}, nil

@@ -395,6 +395,37 @@ func TestWhoMayAnswer(t *testing.T) {
 	})
 }
 
+// Whose id is spelled as a group is, or as the user of a run is named, comes into no list of
+// people: there it would let the group answer, and keep nobody from it.
+func TestUsersWhoseIDsAreNone(t *testing.T) {
+	inLab(t, func(l *lab) {
+		for _, id := range []string{"group:finance", "group:", agent.TheUser} {
+			_, err := l.client.Start(l.Context(), orchestrator.Request{Agent: "desk", Message: agent.Text("go"), User: agent.User{ID: id}})
+			l.refused(err, agent.RefusedInvalid)
+		}
+		ask := l.asked(questions(forWhom(nil, nil)))
+		l.try(ask, agent.RefusedInvalid, l.delegating(ask, agent.User{ID: "group:finance"}, "dan"), "is not the id of a user")
+		l.try(ask, "", l.delegating(ask, bob, "dan"))
+	})
+}
+
+// A time that no log can hold is refused, and so is more about a user than a record holds.
+func TestRequestsThatCannotBeRecorded(t *testing.T) {
+	inLab(t, func(l *lab) {
+		for what, r := range map[string]orchestrator.Request{
+			"a deadline": {Deadline: time.Date(20000, 1, 1, 0, 0, 0, 0, time.UTC)},
+			"a user":     {User: agent.User{ID: "ann", Name: strings.Repeat("n", run.MaxInput)}},
+			"an id":      {User: agent.User{ID: "ann\xff"}},
+		} {
+			r.Agent = "desk"
+			_, err := l.client.Start(l.Context(), r)
+			if !refused(err, agent.RefusedInvalid) {
+				l.Errorf("%s: got %v, want a refusal as invalid", what, err)
+			}
+		}
+	})
+}
+
 // Where nobody knows who a run's user is, what only they may decide, or only others,
 // is not asked and not done, and the planner is told.
 func TestUnknownRequester(t *testing.T) {

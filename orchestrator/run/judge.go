@@ -280,13 +280,14 @@ func judgeWords(by agent.User, note string) error {
 	return nil
 }
 
-// JudgeUser says what is wrong with the id of somebody whom an ask is to name; nil if
-// nothing is.
+// JudgeUser says what is wrong with somebody who is going to be named in lists of people;
+// nil if nothing is. An id there that is spelled like a group's would let that answer, and
+// in Ask.Not it would keep nobody from it.
 func JudgeUser(u agent.User) error {
 	if strings.HasPrefix(u.ID, "group:") || u.ID == agent.TheUser {
-		return agent.Refuse(agent.RefusedInvalid, "the user id %q would be read as that of a group, or of the run's user, where an ask says who may answer; give an id without that", cut(u.ID, 80))
+		return agent.Refuse(agent.RefusedInvalid, "%q is not the id of a user: so groups are named, and whoever the user of a run is; give users other ids", cut(u.ID, 80))
 	}
-	return nil
+	return judgeWords(u, "")
 }
 
 // meantFor says for whom an ask is that is not for by.
@@ -335,14 +336,14 @@ func (s *State) judgeAssigned(e *Assigned) (bool, error) {
 }
 
 func (s *State) judgeDelegated(ask *agent.Ask, e *Assigned) (bool, error) {
+	if err := JudgeUser(e.By); err != nil { // who may answer then, too
+		return false, err
+	}
 	if len(e.To) == 0 {
 		return false, agent.Refuse(agent.RefusedInvalid, "say to whom ask %s is delegated: ids of users, or groups as group:name", ask.ID)
 	}
 	if bad := BadPeople(e.To); bad != "" {
 		return false, agent.Refuse(agent.RefusedInvalid, "ask %s cannot be delegated: %s", ask.ID, bad)
-	}
-	if err := JudgeUser(e.By); err != nil {
-		return false, err
 	}
 	to := s.resolved(e.To)
 	if i := slices.IndexFunc(to, func(p string) bool { return p == "" || slices.Contains(ask.Not, p) }); i >= 0 {
