@@ -106,6 +106,20 @@ func (s *barren) Commit(ctx context.Context, c *memory.Commit) error {
 	return s.Store.Commit(ctx, c)
 }
 
+// unread is a store that fails to read one run.
+type unread struct {
+	memory.Store
+	run agent.RunID
+	err error
+}
+
+func (s *unread) Read(ctx context.Context, id agent.RunID, o memory.ReadOptions) (*memory.Log, error) {
+	if id == s.run {
+		return nil, s.err
+	}
+	return s.Store.Read(ctx, id, o)
+}
+
 func TestTree(t *testing.T) {
 	inLab(t, func(l *lab) {
 		desk := named("desk", plan(func(v *agent.View) *agent.Move {
@@ -436,6 +450,20 @@ func TestWatchTree(t *testing.T) {
 			}
 			if h := l.overhear("none", orchestrator.WatchOptions{}); !refused(h.err, agent.RefusedUnknown) {
 				l.Errorf("of no run it has heard %v", h.err)
+			}
+		})
+	})
+	t.Run("of one that cannot be read", func(t *testing.T) {
+		begin(t, func(l *lab, id, child, _ agent.RunID) {
+			broken := errors.New("a disk is on fire")
+			o, err := orchestrator.New(&unread{l.store, child, broken}, nil, nil)
+			l.must(err)
+			ctx, cancel := context.WithTimeout(l.Context(), time.Hour)
+			defer cancel()
+			for _, err = range o.Watch(ctx, id, &orchestrator.WatchOptions{Tree: true, Until: orchestrator.TurnEnd}) {
+			}
+			if !errors.Is(err, broken) {
+				l.Errorf("the watch has ended with %v, and one of the runs cannot be read", err)
 			}
 		})
 	})

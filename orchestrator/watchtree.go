@@ -101,11 +101,12 @@ func (g *grove) watch(ctx context.Context, yield func(Event, error) bool) {
 func (g *grove) take(ctx context.Context, h heard, yield func(Event, error) bool) bool {
 	defer close(h.over)
 	if h.err != nil {
-		if h.run == g.root {
+		var gone *agent.Refusal // it was erased: its parent is told
+		if h.run == g.root || !errors.As(h.err, &gone) {
 			yield(Event{Run: h.run}, h.err)
 			return false
 		}
-		delete(g.stands, h.run) // it was erased: its parent is told
+		delete(g.stands, h.run)
 		return true
 	}
 	if h.event != nil {
