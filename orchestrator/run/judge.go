@@ -19,7 +19,7 @@ const (
 	MaxMessage = 1 << 20             // bytes of a message's text and media, an answer's value or a signal's data
 	MaxInput   = MaxMessage + 64<<10 // bytes of any input, as recorded
 	MaxSignals = 1000                // signals kept for a wait that has not come yet
-	MaxKept    = 4 << 20             // bytes of their data
+	MaxKept    = 4 << 20             // bytes of their data, names and senders
 	MaxKey     = 1 << 10             // bytes of an idempotency key
 )
 
@@ -220,14 +220,25 @@ func (s *State) judgeSignal(e *Signaled) error {
 		return agent.Refuse(agent.RefusedInvalid, "the data of signal %q is not JSON", e.Name)
 	}
 	awaited := s.awaits(e.Name) != nil
-	kept := len(e.Data)
-	for _, k := range s.Signals {
-		kept += len(k.Data)
+	kept := (&Kept{Name: e.Name, Data: e.Data, By: e.By, Key: e.Key}).size()
+	for i := range s.Signals {
+		kept += s.Signals[i].size()
 	}
 	if (len(s.Signals) >= MaxSignals || kept > MaxKept) && !awaited {
 		return agent.Refuse(agent.RefusedConflict, "run %s keeps %d signals that nothing has waited for, and takes no more", s.Run, len(s.Signals))
 	}
 	return tooLarge("signal", len(e.Data))
+}
+
+// size is how many bytes the state keeps of a signal.
+func (k *Kept) size() int { return len(k.Name) + len(k.Data) + len(k.Key) + sizeOf(k.By) }
+
+func sizeOf(u agent.User) int {
+	size := len(u.ID) + len(u.Name)
+	for _, g := range u.Groups {
+		size += len(g)
+	}
+	return size
 }
 
 func (s *State) judgeAnswer(e *Answered, valid Validate) (bool, error) {

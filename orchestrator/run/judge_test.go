@@ -28,6 +28,35 @@ func TestSignalsAreBounded(t *testing.T) {
 	}
 }
 
+// What a run keeps of signals is bounded whatever it is that is large in them.
+func TestSignalsAreBoundedInBytes(t *testing.T) {
+	long := strings.Repeat("x", run.MaxMessage)
+	for what, e := range map[string]run.Event{
+		"data":                   &run.Signaled{Name: "sent", Data: agent.JSONText(long[2:])},
+		"names":                  &run.Signaled{Name: long},
+		"senders":                &run.Signaled{Name: "sent", By: agent.User{ID: "ann", Groups: []string{long}}},
+		"data of posted ones":    &run.Posted{Keep: run.MaxKeep, Data: agent.JSONText(long[2:])},
+		"senders of posted ones": &run.Posted{Keep: run.MaxKeep, By: agent.User{ID: "ann", Name: long}},
+	} {
+		s := newScript(t)
+		s.play("start bare")
+		if _, posted := e.(*run.Posted); posted {
+			s = newScript(t)
+			s.add(&run.Started{Agent: run.MailboxAgent, Mailbox: &run.Address{Name: "sent", Key: "7"}})
+		}
+		taken := 0
+		for ; taken < 10; taken++ {
+			if ok, _ := s.state.Judge(e, nil); !ok {
+				break
+			}
+			s.add(e)
+		}
+		if taken < 3 || taken > run.MaxKept/run.MaxMessage {
+			t.Errorf("%d signals with large %s are kept", taken, what)
+		}
+	}
+}
+
 func TestInputsAreBounded(t *testing.T) {
 	s := newScript(t)
 	s.play("start bare\n\nbegin\n\nmove\n    ask \"Which colour?\"")

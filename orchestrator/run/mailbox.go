@@ -311,9 +311,9 @@ func (s *State) judgePosted(e *Posted) (bool, error) {
 	if err := JudgePosted(e); err != nil {
 		return false, err
 	}
-	size := len(e.Data)
+	size := len(e.Data) + sizeOf(e.By)
 	for _, k := range m.Kept {
-		size += len(k.Data)
+		size += len(k.Data) + sizeOf(k.By)
 	}
 	if (len(m.Kept) >= MaxSignals || size > MaxKept) && len(m.Waiting) == 0 {
 		return false, agent.Refuse(agent.RefusedConflict, "%d signals %q with the key %q are kept that nothing has waited for, and no more are taken", len(m.Kept), m.Name, m.Key)
