@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -59,10 +60,12 @@ func definitionOf(ctx context.Context, store memory.Store, s *run.State) (*graph
 }
 
 // decodeGraph reads a graph as it is kept with a run. There are other planners that go
-// by a definition.
+// by a definition. Its numbers are read with all their digits.
 func decodeGraph(data []byte) (*graph.Definition, error) {
+	in := json.NewDecoder(bytes.NewReader(data))
+	in.UseNumber()
 	var d graph.Definition
-	if err := json.Unmarshal(data, &d); err != nil || d.Graph == "" {
+	if err := in.Decode(&d); err != nil || d.Graph == "" {
 		return nil, errNoGraph
 	}
 	return &d, nil
