@@ -64,7 +64,7 @@ func (w *outline) inside(in *box, depth int) {
 		what := strings.Join(slices.DeleteFunc(append(lines, b.lines[b.prompt:]...), func(s string) bool { return s == "" }), ", ")
 		name := b.title
 		if b.kind == "history" {
-			name = b.id
+			name = line(b.id)
 		}
 		w.put(depth, markOf(b), name, what)
 		if b.note != "" {
