@@ -342,27 +342,28 @@ func (s *State) activeFrom() time.Time {
 
 // usedUp returns how many times the allowance of a limit was used, in whole.
 func (s *State) usedUp(limit string) int {
-	times := func(used, most int) int {
-		if most <= 0 {
-			return 0 // it is none any more
-		}
-		return used / most
-	}
 	switch limit {
 	case "turn_steps":
 		return times(s.Turn.Steps, s.Terms.TurnSteps)
 	case "turn_tokens":
 		return times(s.Turn.Usage.Total(), s.Terms.TurnTokens)
 	case "turn_time":
-		return times(int(s.Turn.Active), int(s.Terms.TurnTime))
+		return times(s.Turn.Active, s.Terms.TurnTime)
 	case "run_steps":
 		return times(s.Spent.Steps, s.Terms.RunSteps)
 	case "run_tokens":
 		return times(s.Spent.Usage.Total(), s.Terms.RunTokens)
 	case "run_time":
-		return times(int(s.Spent.Active), int(s.Terms.RunTime))
+		return times(s.Spent.Active, s.Terms.RunTime)
 	}
 	return 0
+}
+
+func times[T int | time.Duration](used, most T) int {
+	if most <= 0 {
+		return 0 // it is none any more
+	}
+	return int(used / most)
 }
 
 func isRunLimit(name string) bool { return strings.HasPrefix(name, "run_") }

@@ -8,3 +8,6 @@ func NewOfEachKind() map[string]Event {
 	}
 	return all
 }
+
+// UsedUp returns how many times the allowance of a limit was used, for tests.
+func (s *State) UsedUp(limit string) int { return s.usedUp(limit) }
