@@ -277,6 +277,32 @@ func TestFunctionsOfGo(t *testing.T) {
 	}
 }
 
+// A function of Go that panics fails its expression, as one that returns an error does,
+// and the session goes on.
+func TestFunctionOfGoThatPanics(t *testing.T) {
+	v := vars("n")
+	v.env.Funcs = map[string]graph.Func{"fall": func(args ...any) (any, error) { return args[0], nil }}
+	s := scxml.Language{}.Begin(v)
+	for source, want := range map[string]any{
+		"fall(1)": int64(1), "fall()": "the function fall has panicked: runtime error: index out of range",
+		"(function() { for (let i = 0; i < 3; i++) { let n = i; fall() } })()": "the function fall has panicked",
+		"(function() { try { fall() } catch (e) { return 'caught' } })()":      "caught",
+		"(function() { try { fall() } finally { n = 7 } })()":                  "the function fall has panicked",
+		"[1].map(function() { return fall() })":                                "the function fall has panicked",
+	} {
+		got, err := eval(v, s, source, graph.Yields)
+		if text, is := want.(string); is && err != nil && strings.Contains(err.Error(), text) && !strings.Contains(err.Error(), "goroutine") {
+			continue
+		}
+		if err != nil || got != want {
+			t.Errorf("%s is %v (%v), want %v", source, got, err, want)
+		}
+	}
+	if got, err := eval(v, s, "(function() { var a = [1, 2].map(function(x) { return fall(x) }); return a[1] + n })()", graph.Yields); err != nil || got != int64(9) {
+		t.Errorf("after all that it is %v (%v)", got, err)
+	}
+}
+
 // A host may keep values as bytes, and set variables itself.
 func TestHostThatKeepsBytes(t *testing.T) {
 	v := &copying{*vars("list", "n")}

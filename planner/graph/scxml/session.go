@@ -310,7 +310,7 @@ func (s *session) function(name string, f graph.Func) {
 			}
 			args[i] = v
 		}
-		v, err := f(args...)
+		v, err := called(name, f, args)
 		if err != nil {
 			panic(s.vm.NewGoError(err))
 		}
@@ -319,6 +319,17 @@ func (s *session) function(name string, f graph.Func) {
 	if err := s.vm.Set(name, call); err != nil && s.err == nil {
 		s.err = err
 	}
+}
+
+// called calls a function of Go. A panic must not get to the virtual machine, which is
+// of no use any more after it.
+func called(name string, f graph.Func, args []any) (v any, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the function %s has panicked: %v", name, r)
+		}
+	}()
+	return f(args...)
 }
 
 // bounded does something in the virtual machine within its time.
