@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -69,4 +70,44 @@ edges: [{from: a, to: end}, {from: a, on: error, to: bad}]
 			t.Errorf("until %s: what follows is %s, %v", until, followed(st), err)
 		}
 	}
+}
+
+// Loops in loops do not hold up a worker, nor fill its memory: what a step does by the
+// way has an end, which is an error that the graph can handle.
+func TestLoopsInLoopsHaveAnEnd(t *testing.T) {
+	const text = `
+graph: g
+data: [{id: n, type: int, value: 0}, {id: l, type: list, value: [1,2,3,4,5,6,7,8,9,10]}, {id: s, type: string, value: ten-bytes.}]
+nodes:
+  - {id: a, timer: 90, entry: [%s]}
+  - {id: end, final: true, output: "${n}"}
+  - {id: too-much, final: failed, fail: "${event.data}"}
+edges: [{from: a, to: end}, {from: a, on: error.execution, to: too-much}]
+`
+	loops := func(do string, n int) string {
+		for range n {
+			do = `{each: "${l}", then: [` + do + `]}`
+		}
+		return do
+	}
+	large := strings.Repeat("ten-bytes.", 100_000)
+	for _, do := range []string{
+		loops(`{set: {n: "${n + 1}"}}`, 7),
+		loops(`{say: "${s}"}`, 3), loops(`{emit: a, data: "${s}"}`, 3), loops(`{log: "${s}"}`, 3),
+	} {
+		d, err := graph.Parse(fmt.Appendf(nil, text, do))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Data[2].Value = large
+		g, err := graph.New(d, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, err := g.Next(keys{}, graph.Facts{}, graph.Input{Start: &graph.Start{}})
+		if err != nil || !st.Ended || st.Failed == nil || !strings.Contains(st.Failed.Message, "fewer loops in each other") {
+			t.Errorf("%.80s…: it has ended: %v, %v (%v)", do, st != nil && st.Ended, st != nil && st.Failed != nil, err)
+		}
+	}
+	goesOn(t, graphOf(t, fmt.Sprintf(text, loops(`{set: {n: "${n + 1}"}}`, 4))), keys{}, happening{"start", "1"}, happening{"1 returned", "end 10000"})
 }

@@ -70,6 +70,11 @@ type Failure struct {
 // maxEvents is how many events a step may send itself.
 const maxEvents = 10_000
 
+// maxDone is how much a step may do by the way, in entries, exits and edges: things,
+// and what it says, emits and logs, which is kept until the step is over, as one more
+// for every hundred bytes.
+const maxDone = 1_000_000
+
 // step is a call of Next.
 type step struct {
 	g      *Graph
@@ -80,6 +85,7 @@ type step struct {
 	run    runKey
 	queue  []func() error
 	count  int
+	done   int
 	bad    error                // what is saved and cannot be read, found where no error can be returned
 	acts   map[string]*record   // by number; read so far
 	all    bool                 // acts has all of them
@@ -218,6 +224,14 @@ func (st *step) took(x *instance, id string) {
 func (st *step) number() string {
 	st.run.N++
 	return strconv.FormatInt(st.run.N, 10)
+}
+
+// does counts what is done by the way. There is no end to what loops in loops can do.
+func (st *step) does(n int) error {
+	if st.done += n; st.done > maxDone {
+		return fmt.Errorf("more is done by the way in one step than the %d things that may be: have fewer loops in each other, or a tool that does it", maxDone)
+	}
+	return nil
 }
 
 // later has something done when the macrostep that goes on is complete.

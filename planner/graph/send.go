@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -28,6 +29,9 @@ func (x *instance) run(dos []do, raise func(*chart.Event)) error {
 }
 
 func (x *instance) doOne(d *do, raise func(*chart.Event)) error {
+	if err := x.st.does(1); err != nil {
+		return err
+	}
 	switch {
 	case d.set != nil:
 		return x.setAll(d.set)
@@ -48,13 +52,16 @@ func (x *instance) doOne(d *do, raise func(*chart.Event)) error {
 		}
 		raw, err := encodeValue(data)
 		if err == nil {
+			err = x.st.does(len(raw) / 100)
+		}
+		if err == nil {
 			x.st.act(agent.Action{Kind: agent.ActEmit, Name: d.Emit, Args: raw})
 		}
 		return err
 	case d.Say != nil:
 		text, err := x.text(d.value, "say")
 		x.st.out.Said = append(x.st.out.Said, text)
-		return err
+		return cmp.Or(err, x.st.does(len(text)/100))
 	case d.If != "":
 		return x.doIf(d, raise)
 	case d.Each != nil:
@@ -74,7 +81,7 @@ func (x *instance) doOne(d *do, raise func(*chart.Event)) error {
 			text = d.Label + ": " + text
 		}
 		x.st.out.Logged = append(x.st.out.Logged, text)
-		return err
+		return cmp.Or(err, x.st.does(len(text)/100))
 	}
 	return x.run(d.then, raise)
 }
