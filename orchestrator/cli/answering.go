@@ -310,7 +310,7 @@ func (t *talk) retry(ctx context.Context) {
 	}
 	for _, id := range runs {
 		if err := t.orch.Retry(ctx, id, "", &orchestrator.Input{By: t.who()}); err != nil {
-			t.complain(plainly(err))
+			t.complain(plainly(hinted(err)))
 		}
 	}
 }

@@ -421,7 +421,7 @@ func TestRepairByCommand(t *testing.T) {
 			t.Errorf("asks show lacks %q:\n%s", want, shown)
 		}
 	}
-	if out, code := p.run("ann", "runs", "retry", run); code == 0 || !strings.Contains(out, "is for group:ops, and not for ann") {
+	if out, code := p.run("ann", "runs", "retry", run); code == 0 || !strings.Contains(out, "is for group:ops, and not for ann") || !strings.Contains(out, "--user and --group say who you are") {
 		t.Errorf("who may not retries it: code %d\n%s", code, out)
 	}
 	if out, code := p.run("bob", "asks", "answer", ask, "--group", "ops", "--choice", "skip", "--value", `{"sum":"much"}`); code == 0 || !strings.Contains(out, "does not fit") {

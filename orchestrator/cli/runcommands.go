@@ -124,7 +124,7 @@ choices and you may answer.
 			}
 			return p.withRun(cmd.Context(), args[0], func(store memory.Store, o *orchestrator.Orchestrator, e *memory.RunEntry) error {
 				in := &orchestrator.Input{By: who.as()}
-				if err := o.Retry(cmd.Context(), e.Run, text, in); err != nil {
+				if err := hinted(o.Retry(cmd.Context(), e.Run, text, in)); err != nil {
 					return err
 				}
 				return p.report(cmd.Context(), store, o, e.Run, "to be tried again")
