@@ -65,7 +65,7 @@ func workerRole(ctx context.Context, spec []byte, stdin io.Reader, stdout io.Wri
 	if err != nil {
 		return err
 	}
-	const many = 1 << 40 // the batch of one that does not know its share
+	const many = 1 << 30 // the batch of one that does not know its share
 	batch := store.expect(many, agent.StatusIdle)
 	var cpu time.Duration
 	now := func() workerLine {

@@ -47,7 +47,7 @@ const (
 	defaultShards = 16
 	maxShards     = 1024
 	defaultWait   = 5 * time.Second
-	format        = "1" // of what is kept
+	format        = "2" // of what is kept
 )
 
 // Store is a store in Redis. Open it once per process.
@@ -185,7 +185,7 @@ func (s *Store) settle(ctx context.Context) error {
 		return s.fail(ctx, "open: the key "+key, err)
 	}
 	if f, _ := values[0].(string); f != format {
-		return fmt.Errorf("redis: the store at prefix %q has the format %q, and this program knows %s: use a newer program", s.keys.prefix, f, format)
+		return fmt.Errorf("redis: the store at prefix %q has the format %q, and this program knows %s: use a program that knows that one, or another prefix", s.keys.prefix, f, format)
 	}
 	text, _ := values[1].(string)
 	n, err := strconv.Atoi(text)

@@ -127,10 +127,10 @@ func TestLayoutIsFixed(t *testing.T) {
 		t.Errorf("the other store has %q shards (%v)", all, err)
 	}
 
-	must(t, c.HSet(t.Context(), "fermata:config", "format", "2").Err())
+	must(t, c.HSet(t.Context(), "fermata:config", "format", "3").Err())
 	_, err = redis.Open(t.Context(), srv.URL(), nil)
-	is(t, err, nil, `"2"`, "newer program")
-	must(t, c.HSet(t.Context(), "fermata:config", "format", "1", "shards", "some").Err())
+	is(t, err, nil, `"3"`, "another prefix")
+	must(t, c.HSet(t.Context(), "fermata:config", "format", "2", "shards", "some").Err())
 	_, err = redis.Open(t.Context(), srv.URL(), nil)
 	is(t, err, memory.ErrCorrupt, `"some"`, "restore")
 	must(t, c.Set(t.Context(), "fermata:config", "x", 0).Err())

@@ -17,7 +17,7 @@ import (
 
 const (
 	applicationID = 0x46726d74 // "Frmt", in the file's header
-	formatVersion = 1          // of schema.sql
+	formatVersion = 2          // of schema.sql
 	smallFile     = 4 << 20    // up to here Open checks the whole file
 	headerSize    = 100
 )
@@ -201,6 +201,8 @@ func (s *Store) checkVersion(v int64) error {
 		return fmt.Errorf("sqlite: the store %s has format version %d, and this program knows versions up to %d; use a newer version of the program", s.path, v, formatVersion)
 	case v < 1:
 		return s.damaged("the store has format version %d, which does not exist", v)
+	case v < formatVersion:
+		return fmt.Errorf("sqlite: the store %s has format version %d, of a program before the first release, and this one knows %d; use that program, or begin a new store in another file", s.path, v, formatVersion)
 	}
 	return nil
 }

@@ -48,8 +48,9 @@ func TestOpenRefuses(t *testing.T) {
 		{"another file", text, memory.ErrCorrupt, []string{text, "Dear diary"}},
 		{"a short file", file("short", []byte("x")), memory.ErrCorrupt, []string{"1 bytes"}},
 		{"another database", file("other", foreignDatabase(t)), memory.ErrCorrupt, []string{"application id"}},
-		{"a newer format", file("newer", version(7)), nil, []string{"version 7", "up to 1"}},
-		{"no format", file("older", version(0)), memory.ErrCorrupt, []string{"version 0"}},
+		{"a newer format", file("newer", version(7)), nil, []string{"version 7", "up to 2"}},
+		{"an older format", file("older", version(1)), nil, []string{"version 1", "knows 2", "new store"}},
+		{"no format", file("none at all", version(0)), memory.ErrCorrupt, []string{"version 0"}},
 		{"half a file", file("half", sound[:len(sound)/2]), memory.ErrCorrupt, []string{fmt.Sprint(len(sound) / 2), fmt.Sprint(len(sound))}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
