@@ -38,7 +38,7 @@ var law = []struct {
 	{"planner/langchain", "agent internal/adapter", "github.com/tmc/langchaingo"},
 	{"planner/scripted", "agent internal/wellformed", ""},
 	{"planner/graph/chart", "", ""},
-	{"planner/graph/scxml", "planner/graph", "github.com/dop251/goja"},
+	{"planner/graph/scxml", "planner/graph", "github.com/dop251/goja github.com/dlclark/regexp2/v2"},
 	{"planner/graph/play", "agent planner/graph", ""},
 	{"planner/graph", "agent internal/schema planner/graph/chart", "cel.dev/cel-go go.yaml.in/yaml/v4"},
 

@@ -139,7 +139,7 @@ func (l *loader) declare(name string) {
 	})
 }
 
-// file2 reads a value from a file.
+// fileValue reads a value from a file: XML, JSON, or else text.
 func (l *loader) fileValue(e *element, src string) any {
 	data, name, err := l.read(src)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dlclark/regexp2/v2"
 	"github.com/dop251/goja"
 	"github.com/dop251/goja/parser"
 
@@ -21,6 +22,11 @@ const (
 	maxSession = 10 * time.Second // of all those of a session
 	maxCalls   = 1000             // that stand in each other
 )
+
+// A regular expression with a look-ahead or a back-reference can go on for longer than the
+// world stands, and the virtual machine cannot be stopped in the middle of it. After this
+// time it is taken for one that does not match; what it was a part of has failed by then.
+func init() { regexp2.DefaultMatchTimeout = maxEval }
 
 // systemNames are the names that SCXML keeps for itself.
 var systemNames = []string{"_event", "_sessionid", "_name", "_ioprocessors", "_x", "In"}
@@ -342,18 +348,22 @@ func (s *session) bounded(f func() (any, error)) (v any, err error) {
 		return nil, fmt.Errorf("the expressions of this step have taken %v already, which is the most that they may", maxSession)
 	}
 	var mu sync.Mutex
-	over := false
+	over, late := false, error(nil)
 	timer := time.AfterFunc(within, func() {
 		mu.Lock()
 		defer mu.Unlock()
 		if !over {
-			s.vm.Interrupt(fmt.Sprintf("it has taken longer than %v, which is the most that it may", within))
+			late = fmt.Errorf("it has taken longer than %v, which is the most that it may", within)
+			s.vm.Interrupt(late)
 		}
 	})
 	begun := time.Now()
 	defer func() {
 		mu.Lock()
 		over = true
+		if late != nil && err == nil { // there was nothing left to interrupt
+			v, err = nil, late
+		}
 		mu.Unlock()
 		timer.Stop()
 		s.vm.ClearInterrupt()
