@@ -20,7 +20,6 @@ import (
 	"github.com/fermata-run/fermata/internal/story"
 	"github.com/fermata-run/fermata/orchestrator/cli"
 	"github.com/fermata-run/fermata/planner/graph"
-	"github.com/fermata-run/fermata/planner/scripted"
 	"github.com/fermata-run/fermata/tools"
 )
 
@@ -78,6 +77,6 @@ func main() {
 	os.Exit(cli.Main(&cli.App{
 		Name: "approval-chain", Short: "Purchases are approved by as many people as their price asks for",
 		Agents:  func(s cli.Setup) ([]*agent.Agent, error) { return agents(story.OpenLedger(s.Store + ".ledger")) },
-		Offline: scripted.New(), // no model is asked: the graph decides
+		NoModel: true, // the graph decides
 	}))
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/fermata-run/fermata/internal/story"
 	"github.com/fermata-run/fermata/orchestrator/cli"
 	"github.com/fermata-run/fermata/planner/graph"
-	"github.com/fermata-run/fermata/planner/scripted"
 )
 
 //go:embed onboarding.yaml
@@ -43,6 +42,6 @@ func main() {
 	os.Exit(cli.Main(&cli.App{
 		Name: "onboarding", Short: "New colleagues are prepared for, and looked after",
 		Agents:  func(s cli.Setup) ([]*agent.Agent, error) { return agents(story.OpenLedger(s.Store + ".ledger")) },
-		Offline: scripted.New(), // no model is asked: the graph decides
+		NoModel: true, // the graph decides
 	}))
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/fermata-run/fermata/orchestrator"
 	"github.com/fermata-run/fermata/orchestrator/cli"
 	"github.com/fermata-run/fermata/planner/graph"
-	"github.com/fermata-run/fermata/planner/scripted"
 )
 
 //go:embed order.yaml
@@ -71,6 +70,6 @@ func main() {
 	os.Exit(cli.Main(&cli.App{
 		Name: "order", Short: "Orders of a shop go through three services",
 		Agents:  func(s cli.Setup) ([]*agent.Agent, error) { return agents(story.OpenLedger(s.Store + ".ledger")) },
-		Offline: scripted.New(), // no model is asked: the graph decides
+		NoModel: true, // the graph decides
 	}))
 }

@@ -28,6 +28,9 @@ type App struct {
 	// Offline is asked when the user has configured no endpoint, or says
 	// --model offline. Nil leaves it to the user to configure one.
 	Offline agent.Model
+	// NoModel says that the agents ask no model, as those that go by graphs: the user has
+	// none to choose, and Setup.Model is nil.
+	NoModel bool
 
 	// Open opens the store at a path. Nil is one file of memory/sqlite, or where the
 	// path is a URL, a server of memory/redis.
@@ -42,7 +45,7 @@ type App struct {
 
 // Setup is what agents are made of.
 type Setup struct {
-	Model agent.Model // that the user has chosen
+	Model agent.Model // that the user has chosen; nil with NoModel
 	Store string      // a path beside which what the agents keep themselves may lie: the store's, if it is a file
 }
 

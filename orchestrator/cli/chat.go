@@ -47,10 +47,7 @@ Ctrl-C leaves it so that you can come back. What is asked of others is shown, an
 told of when they answer. With a message, or with one from a pipe, it prints the answer and ends;
 what goes on meanwhile is told on stderr.
 
-Set OPENAI_API_KEY, or OPENAI_BASE_URL for an endpoint of your own, and --model
-or FERMATA_MODEL.
-
-` + vouched + `
+` + p.configured() + vouched + `
 
 Exit codes: 0 the turn is over; 1 an error; 2 wrong use; 3 it waits for a person;
 4 the run is stuck, has failed or was cancelled; 130 interrupted.`,
@@ -62,7 +59,7 @@ Exit codes: 0 the turn is over; 1 an error; 2 wrong use; 3 it waits for a person
 	f := cmd.Flags()
 	f.StringVar(&c.run, "run", "", "come back to the run whose id begins with `ID`")
 	f.StringVar(&c.agent, "agent", "", "the `name` of the agent to talk with")
-	f.StringVar(&c.model, "model", "", "the `name` of the model (FERMATA_MODEL); offline is the built-in one")
+	p.modelFlag(cmd, &c.model)
 	c.by.flags(cmd, "is talking")
 	f.StringVar(&c.key, "key", "", "idempotency `key`: the same message with the same key is the same run, for scripts that may be repeated")
 	f.Var(spanOf(&c.patience, 0), "patience", "without a terminal: how long to go on while the model cannot be asked")

@@ -11,7 +11,8 @@
 //	}
 //
 // The user chooses the model, by OPENAI_API_KEY, OPENAI_BASE_URL and --model,
-// and the store, by --store; [Setup] has both. Runs live in that store: a chat in
+// and the store, by --store; [Setup] has both. A program whose agents ask no model says
+// so: [App].NoModel. Runs live in that store: a chat in
 // one terminal, an answer from another and a worker in a third share it.
 //
 // # Exit codes

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/spf13/cobra"
+
 	"github.com/fermata-run/fermata/agent"
 	"github.com/fermata-run/fermata/planner/openai"
 )
@@ -16,14 +18,33 @@ const offlineName = "offline"
 // chosen is the model that the user has chosen.
 type chosen struct {
 	model   agent.Model
-	name    string // for people
+	name    string // for people; "" of a program that asks none
 	offline bool   // for want of an endpoint
+}
+
+// before is the name and what stands between it and what comes next; nothing without one.
+func (c chosen) before(sep string) string {
+	if c.name == "" {
+		return ""
+	}
+	return c.name + sep
+}
+
+// after is what stands before the name, and it; nothing without one.
+func (c chosen) after(sep string) string {
+	if c.name == "" {
+		return ""
+	}
+	return sep + c.name
 }
 
 // chooseModel finds out which model is to be asked: that of flag or
 // FERMATA_MODEL at the endpoint of OPENAI_BASE_URL or OpenAI, or the built-in
 // one where no endpoint is configured.
 func (p *program) chooseModel(flag string) (chosen, error) {
+	if p.app.NoModel {
+		return chosen{}, nil
+	}
 	name := cmp.Or(flag, os.Getenv("FERMATA_MODEL"))
 	base := os.Getenv("OPENAI_BASE_URL")
 	endpoint := base != "" || os.Getenv("OPENAI_API_KEY") != ""
@@ -53,6 +74,21 @@ func (p *program) chooseModel(flag string) (chosen, error) {
 
 // offlineNotice is the line that tells of the built-in model.
 const offlineNotice = "Neither OPENAI_API_KEY nor OPENAI_BASE_URL is set, so the built-in offline model answers."
+
+// configured says how the user chooses a model.
+func (p *program) configured() string {
+	if p.app.NoModel {
+		return ""
+	}
+	return "Set OPENAI_API_KEY, or OPENAI_BASE_URL for an endpoint of your own, and --model\nor FERMATA_MODEL.\n\n"
+}
+
+// modelFlag adds the flag by which the user chooses a model.
+func (p *program) modelFlag(cmd *cobra.Command, model *string) {
+	if !p.app.NoModel {
+		cmd.Flags().StringVar(model, "model", "", "the `name` of the model (FERMATA_MODEL); offline is the built-in one")
+	}
+}
 
 // agents makes the program's agents.
 func (p *program) agents(m chosen) ([]*agent.Agent, error) {

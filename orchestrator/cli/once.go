@@ -23,7 +23,7 @@ func (c *chat) once(ctx context.Context, text string) error {
 		return err
 	}
 	if !c.json {
-		c.remark("%s · store %s · run %s", c.asked.name, c.storeName(), o.id)
+		c.remark("%sstore %s · run %s", c.asked.before(" · "), c.storeName(), o.id)
 		if c.asked.offline {
 			c.remark(offlineNotice)
 		}

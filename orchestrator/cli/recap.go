@@ -13,7 +13,7 @@ import (
 func (t *talk) welcome() {
 	c := t.scr.paint
 	t.scr.draw(
-		c.do(bold, t.app.Name)+c.do(dim, " · ")+t.agent+c.do(dim, " · "+t.asked.name),
+		c.do(bold, t.app.Name)+c.do(dim, " · ")+t.agent+c.do(dim, t.asked.after(" · ")),
 		c.do(dim, fit("store "+t.storeName(), t.scr.columns()-1)),
 	)
 	if t.asked.offline {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/fermata-run/fermata/agent"
 	"github.com/fermata-run/fermata/orchestrator/cli"
-	"github.com/fermata-run/fermata/planner/scripted"
 )
 
 // shopVar has this test's program be the command line of a shop.
@@ -21,7 +20,7 @@ const shopVar = "FERMATA_TEST_SHOP"
 func TestMain(m *testing.M) {
 	if os.Getenv(shopVar) != "" {
 		os.Exit(cli.Main(&cli.App{
-			Name: "shop", Short: "A shop", Version: "test", Offline: scripted.New(),
+			Name: "shop", Short: "A shop", Version: "test", NoModel: true,
 			Agents: func(cli.Setup) ([]*agent.Agent, error) { return shop(), nil },
 		}))
 	}

@@ -33,7 +33,7 @@ nothing is lost. A second one ends it at once.`,
 		Args:    exactly(0, "no arguments"),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return p.work(cmd.Context(), model, grace, retain) },
 	}
-	cmd.Flags().StringVar(&model, "model", "", "the `name` of the model (FERMATA_MODEL); offline is the built-in one")
+	p.modelFlag(cmd, &model)
 	cmd.Flags().Var(spanOf(&grace, 10*time.Second), "grace", "how long running calls may go on after a signal")
 	cmd.Flags().Var(spanOf(&retain, 0), "retain", "erase runs this `long` after their end, such as 720h; 0 keeps them")
 	return cmd
@@ -66,7 +66,7 @@ func (p *program) work(ctx context.Context, model string, grace, retain time.Dur
 	if err != nil {
 		return err
 	}
-	p.remark("Working on the runs of %s in %s, with %s. Ctrl-C ends it.", strings.Join(named(agents), ", "), p.storeName(), m.name)
+	p.remark("Working on the runs of %s in %s%s. Ctrl-C ends it.", strings.Join(named(agents), ", "), p.storeName(), m.after(", with "))
 	if m.offline {
 		p.remark(offlineNotice)
 	}

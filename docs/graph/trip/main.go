@@ -10,7 +10,6 @@ import (
 	"github.com/fermata-run/fermata/agent"
 	"github.com/fermata-run/fermata/orchestrator/cli"
 	"github.com/fermata-run/fermata/planner/graph"
-	"github.com/fermata-run/fermata/planner/scripted"
 	"github.com/fermata-run/fermata/tools"
 )
 
@@ -65,6 +64,6 @@ func agents(cli.Setup) ([]*agent.Agent, error) {
 func main() {
 	os.Exit(cli.Main(&cli.App{
 		Name: "trip", Short: "Trips are booked when a manager says so", Agents: agents,
-		Offline: scripted.New(), // no model is asked: the graph decides
+		NoModel: true, // the graph decides
 	}))
 }
