@@ -168,6 +168,10 @@ type Action struct {
 	// the run.
 	Key string `json:"key,omitempty"`
 
+	// Except are of a wait for any signal: the names of those that it does not take. They
+	// are kept until a wait for them is opened.
+	Except []string `json:"except,omitempty"`
+
 	Ask    *Ask          `json:"ask,omitempty"`     // ask: the question; call: the approval to wait for, also where its tool asks for none
 	Within time.Duration `json:"within,omitempty"`  // wait, delegate: how long at most; 0 has no limit
 	Due    time.Time     `json:"due,omitzero"`      // wait, delegate: until when at most, to the microsecond; zero has no limit, and the earlier of both counts

@@ -178,8 +178,8 @@ func (t *teller) action(id agent.ActionID, a run.Action, s *run.State) []para {
 		return []para{bad("the conversation could not go on with " + a.Name)}
 	case a.Kind == agent.ActHandoff:
 		return []para{{mark: "  → ", tint: cyan, text: cleanLine(a.Name) + " goes on with you"}}
-	case a.Kind == agent.ActWait && a.Name == agent.AnySignal && a.Ref != "":
-		return nil // a graph listens all the time
+	case listens(a.Action) || a.Kind == agent.ActCancel && listens(t.calls[a.Target].Action):
+		return nil
 	case a.Kind == agent.ActWait:
 		return []para{note(waits(a.Action, a.Due))}
 	case stepOf(a.Action) != nil:
@@ -193,6 +193,12 @@ func (t *teller) action(id agent.ActionID, a run.Action, s *run.State) []para {
 		return []para{note("withdraws " + t.name(a.Target))}
 	}
 	return nil
+}
+
+// listens reports whether an action is the wait of a graph for any signal, which there is
+// all the time.
+func listens(a agent.Action) bool {
+	return a.Kind == agent.ActWait && a.Name == agent.AnySignal && a.Ref != ""
 }
 
 // twin reports whether a call has another of the same tool beside it.

@@ -213,6 +213,8 @@ func (ad *admission) admitKinds() error {
 		case agent.ActWait:
 			if a.Name == "" && a.Within <= 0 && a.Due.IsZero() {
 				bad = "a wait needs the name of a signal, or Within or Due"
+			} else if len(a.Except) > 0 && a.Name != agent.AnySignal {
+				bad = fmt.Sprintf("only a wait for any signal, %q, has names that it does not take, and this one is for %q", agent.AnySignal, a.Name)
 			} else if a.Key != "" {
 				bad = badAddress(Address{Name: a.Name, Key: a.Key})
 			}

@@ -100,6 +100,7 @@ func TestAdmissionOfBrokenMoves(t *testing.T) {
 		`action 0 stands for the call "c9"`:                   act(agent.Action{Kind: agent.ActCall, Name: "look", CallID: "c9"}),
 		"a call needs the name of a tool":                     act(agent.Action{Kind: agent.ActCall}),
 		"a wait needs the name of a signal, or Within or Due": act(agent.Action{Kind: agent.ActWait}),
+		"only a wait for any signal":                          act(agent.Action{Kind: agent.ActWait, Name: "paid", Except: []string{"late"}}),
 		"an emitted event needs a name":                       act(agent.Action{Kind: agent.ActEmit}),
 		`its kind is "dance"`:                                 act(agent.Action{Kind: "dance"}),
 		"an ask needs a prompt":                               ask(agent.Ask{Kind: agent.AskQuestion, Prompt: " "}),

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -68,11 +69,16 @@ func (s *State) awaits(name string) *Open {
 		case o.Phase != Awaiting:
 		case o.Action.Name == name:
 			return o
-		case o.Action.Name == agent.AnySignal && first == nil:
+		case first == nil && o.Action.takesAny(name):
 			first = o
 		}
 	}
 	return first
+}
+
+// takesAny reports whether an action is a wait for any signal that takes one of this name.
+func (a *Action) takesAny(name string) bool {
+	return a.Name == agent.AnySignal && !slices.Contains(a.Except, name)
 }
 
 // arrived ends a wait with a signal.

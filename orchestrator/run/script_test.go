@@ -37,7 +37,7 @@ import (
 //	    ask "prompt" [choices=a,b [repair]] [within=1h] [default=a] [for=ann,group:x] [not=@user] [escalate=bob/1h,group:x] [remind=10m]
 //	    delegate name [{args}] [within=1h] [due=1h] [outlives]
 //	    handoff name
-//	    wait [name, or *] [key=k] [within=1h] [due=1h]              due is counted from the epoch on
+//	    wait [name, or *] [key=k] [except=a,b] [within=1h] [due=1h]       due is counted from the epoch on
 //	    withdraw CALL
 //	    refused name "why"
 //	  each action may have ref=…, the planner's own name of it
@@ -386,6 +386,7 @@ func (s *script) moveAction(c *command) run.Action {
 		}
 	case "wait":
 		a.Kind, a.Name, a.Key, a.Within, a.Due = agent.ActWait, c.arg(0), c.option("key"), s.duration(c.option("within")), s.due(c)
+		a.Except = list(c.option("except"))
 	case "withdraw":
 		a.Kind, a.Target = agent.ActCancel, s.action(c.arg(0))
 	case "refused":

@@ -212,7 +212,7 @@ func (s *State) callBack(r *Record, o *Open) {
 // takeSignal ends a wait with a signal that came before it.
 func (s *State) takeSignal(r *Record, o *Open) bool {
 	for i, k := range s.Signals {
-		if o.Action.Name == agent.AnySignal || o.Action.Name != "" && k.Name == o.Action.Name {
+		if o.Action.takesAny(k.Name) || o.Action.Name != "" && k.Name == o.Action.Name {
 			s.Signals = append(s.Signals[:i:i], s.Signals[i+1:]...)
 			s.arrived(r, o, &k)
 			return true

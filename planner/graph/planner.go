@@ -198,8 +198,8 @@ func (p *planning) finish(st *Step) *agent.Move {
 		if f := st.Failed; f != nil {
 			m.Fail = strings.TrimSuffix(f.Code+": "+f.Message, ": ")
 		}
-	} else if !p.open(anySignal) {
-		m.Actions = append(m.Actions, agent.Action{Kind: agent.ActWait, Name: "*", Ref: anySignal})
+	} else {
+		p.listen()
 	}
 	if len(p.took) > 0 || p.at != nil {
 		m.Actions = append(m.Actions, p.trail())
@@ -223,10 +223,6 @@ func (p *planning) lacking() error {
 		}
 	}
 	return nil
-}
-
-func (p *planning) open(ref string) bool {
-	return slices.ContainsFunc(p.v.Open, func(o agent.OpenAction) bool { return o.Action.Ref == ref })
 }
 
 // cancels withdraws what is open and not wanted any more. A call of which the graph waits

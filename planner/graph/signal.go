@@ -20,6 +20,58 @@ type kept struct {
 	Until *time.Time      `json:"until,omitempty"` // nil: for as long as the run lives
 }
 
+// Of the signals of a name so many are kept at most, and so many bytes. Those that come then
+// stay with the run, which refuses them when it has as many.
+const (
+	maxKept      = 1000
+	maxKeptBytes = 4 << 20
+)
+
+// full returns the names of the signals of which no more are kept now, in order.
+func (p *planning) full() []string {
+	all, bytes := 0, 0
+	for key, raw := range p.keys {
+		if strings.HasPrefix(key, "k/") {
+			all, bytes = all+1, bytes+len(raw)
+		}
+	}
+	if all < maxKept && bytes < maxKeptBytes {
+		return nil // and none is read
+	}
+	count, size := map[string]int{}, map[string]int{}
+	for key, raw := range p.keys {
+		var k kept
+		if strings.HasPrefix(key, "k/") && json.Unmarshal(raw, &k) == nil && !k.expired(p.v.Now) {
+			count[k.Name]++
+			size[k.Name] += len(k.Data)
+		}
+	}
+	var names []string
+	for name := range count {
+		if count[name] >= maxKept || size[name] >= maxKeptBytes {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// listen has the run wait for any signal that no node waits for by its name, but for those
+// of which no more are kept.
+func (p *planning) listen() {
+	wait := agent.Action{Kind: agent.ActWait, Name: agent.AnySignal, Ref: anySignal, Except: p.full()}
+	for _, o := range p.v.Open {
+		if o.Action.Ref != anySignal {
+			continue
+		}
+		if slices.Equal(o.Action.Except, wait.Except) {
+			return
+		}
+		p.move.Actions = append([]agent.Action{{Kind: agent.ActCancel, Target: o.ID}}, p.move.Actions...)
+	}
+	p.move.Actions = append(p.move.Actions, wait)
+}
+
 // keep keeps an event from outside that nothing has handled, if a node may wait for
 // it later. One whose id was kept before is the same one.
 func (st *step) keep(e *Event) error {
