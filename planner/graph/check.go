@@ -48,6 +48,7 @@ var rules = []rule{
 	{"needs", fields, (*checker).hasWhatFieldsNeed},
 	{"on", fields, (*checker).reactsToOneThing},
 	{"ask", fields, (*checker).asksWell},
+	{"fail", fields, (*checker).failsWell},
 	{"wait", fields, (*checker).waitsWell},
 	{"each", fields, (*checker).mapsWell},
 	{"retry", fields, (*checker).retriesWell},

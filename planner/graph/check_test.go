@@ -28,6 +28,19 @@ var broken = []struct {
 	{"id", "steps[1]", "is named \"pay\" as steps[0] is", g("steps: [{tool: pay}, {tool: pay}]")},
 	{"id", "edges[1].id", "that of edges[0], too", g("steps: [{tool: a}, {tool: b}]\nedges: [{id: x, from: a, on: error, to: done}, {id: x, from: b, on: error, to: done}]")},
 	{"steps", "steps[1].in", "write it under nodes", g("steps: [{id: a}, {tool: b, in: a}]")},
+	{"ask", "steps[0].ask.schema", "its fields", g("steps: [{id: a, ask: {prompt: x, kind: form, schema: {type: string}}}]")},
+	{"fail", "nodes[0].fail.cod", "did you mean code?", g("nodes: [{id: a, final: failed, fail: {cod: x}}]")},
+	{"fail", "nodes[0].fail.code", "such as card.expired", g("nodes: [{id: a, final: failed, fail: {code: a b, message: x}}]")},
+	{"fail", "nodes[0].fail.code", "got 3", g("nodes: [{id: a, final: failed, fail: {code: 3}}]")},
+	{"fail", "nodes[0].fail", "got a list", g("nodes: [{id: a, final: failed, fail: [x]}]")},
+	{"fail", "nodes[0].output", "has no result", g("nodes: [{id: a, final: failed, output: x}]")},
+	{"raised", "edges[1].on[0]", "say after", g("nodes: [{id: a}]\nedges: [{from: a, on: x, to: done}, {from: a, on: after.2d, to: done}]")},
+	{"each", "steps[0].each.in", "of the type int", g("data: [{id: n, type: int}]\nsteps: [{tool: a, each: {in: '${n}'}}]")},
+	{"do", "nodes[0].entry[0].each", "of the type int", g("data: [{id: n, type: int}]\nnodes: [{id: a, entry: [{each: '${n}', then: [{say: x}]}]}]\nedges: [{from: a, on: x, to: done}]")},
+	{"duration", "steps[0].timer", "a duration or a timestamp, and this is of the type bool", g("data: [{id: b, type: bool}]\nsteps: [{timer: '${b}'}]")},
+	{"duration", "steps[0].within", "a duration, and this is of the type timestamp", g("steps: [{tool: a, within: '${now}'}]")},
+	{"steps", "steps[0]", "give it another id", g("steps: [{id: done, tool: a}]")},
+	{"steps", "steps[0]", "give it another id", g("steps: [{tool: done}, {tool: b}]")},
 	{"steps", "steps[0]", "put a final node in it", g("steps: [{id: a}]\nnodes: [{id: b, in: a, tool: b}]")},
 	{"in", "nodes[1].in", "did you mean order?", g("nodes: [{id: order, final: true}, {id: b, in: ordr, final: true}]")},
 	{"in", "nodes[1].in", "is in itself", g("nodes: [{id: z, final: true}, {id: a, in: b}, {id: b, in: a}]")},
@@ -253,7 +266,7 @@ steps:
   - {tool: pay, output: paid, undo: {tool: refund}}
 nodes:
   - {id: undo, compensate: "*"}
-  - {id: undone, final: failed, output: "${saga}"}
+  - {id: undone, final: failed, fail: "undone is ${saga.undone}"}
 edges:
   - {from: reserve, on: error, to: undo}
   - {from: pay, on: error, to: undo}

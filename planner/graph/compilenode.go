@@ -34,7 +34,7 @@ func (c *compiler) edge(e *Edge, path string) {
 	}
 	switch {
 	case e.After != nil:
-		x.after, x.event = c.value(e.After, path+"after"), "after."+strconv.Itoa(len(c.p.edges)) // an id may have dots
+		x.after, x.event = c.moment(e.After, path+"after"), "after."+strconv.Itoa(len(c.p.edges)) // an id may have dots
 		x.e.Events = []string{x.event}
 		from.afters = append(from.afters, x)
 	default:
@@ -70,14 +70,14 @@ func (c *compiler) node(n *node, path string) {
 		n.output = c.value(n.Output, path+"output")
 	}
 	n.fail = c.value(n.Fail, path+"fail")
-	n.within = c.value(n.Within, path+"within", more...)
-	n.timer = c.value(n.Timer, path+"timer", more...)
+	n.within = c.span(n.Within, path+"within", more...)
+	n.timer = c.moment(n.Timer, path+"timer", more...)
 	n.when = c.guard(n.When, path+"when")
 	if n.Retry != nil {
-		n.backoff, n.maxWait = c.value(n.Retry.Backoff, path+"retry.backoff", more...), c.value(n.Retry.Max, path+"retry.max", more...)
+		n.backoff, n.maxWait = c.span(n.Retry.Backoff, path+"retry.backoff", more...), c.span(n.Retry.Max, path+"retry.max", more...)
 	}
 	if w := n.Wait; w != nil {
-		n.key, n.keep = c.value(w.Key, path+"wait.key", more...), c.value(w.Keep, path+"wait.keep", more...)
+		n.key, n.keep = c.value(w.Key, path+"wait.key", more...), c.span(w.Keep, path+"wait.keep", more...)
 		c.p.waits[w.Signal] = true
 	}
 	if n.Ask != nil {
@@ -86,7 +86,7 @@ func (c *compiler) node(n *node, path string) {
 	if u := n.Undo; u != nil {
 		n.undo = &undo{Undo: u, input: c.value(u.Input, path+"undo.input", more...)}
 		if u.Retry != nil {
-			n.undo.backoff, n.undo.maxWait = c.value(u.Retry.Backoff, path+"undo.retry.backoff"), c.value(u.Retry.Max, path+"undo.retry.max")
+			n.undo.backoff, n.undo.maxWait = c.span(u.Retry.Backoff, path+"undo.retry.backoff"), c.span(u.Retry.Max, path+"undo.retry.max")
 		}
 	}
 	if n.Plan != nil {
@@ -100,7 +100,7 @@ func (c *compiler) node(n *node, path string) {
 }
 
 func (c *compiler) each(e *Each, path string) *each {
-	x := &each{Each: e, in: c.value(e.In, path+"in"), as: e.As}
+	x := &each{Each: e, in: c.list(e.In, path+"in", "each"), as: e.As}
 	if x.as == "" {
 		x.as = "item"
 	}
@@ -120,11 +120,11 @@ func (c *compiler) each(e *Each, path string) *each {
 }
 
 func (c *compiler) ask(a *Ask, path string, more []string) *ask {
-	x := &ask{Ask: a, prompt: c.value(a.Prompt, path+"prompt", more...), due: c.value(a.Due, path+"due", more...), remind: c.value(a.Remind, path+"remind", more...)}
+	x := &ask{Ask: a, prompt: c.value(a.Prompt, path+"prompt", more...), due: c.moment(a.Due, path+"due", more...), remind: c.span(a.Remind, path+"remind", more...)}
 	x.forWhom, x.not = c.values(a.For, path+"for", more), c.values(a.Not, path+"not", more)
 	for i, e := range a.Escalate {
 		at := fmt.Sprintf("%sescalate[%d].", path, i)
-		x.escalate = append(x.escalate, escalation{forWhom: c.values(e.For, at+"for", more), within: c.value(e.Within, at+"within", more...)})
+		x.escalate = append(x.escalate, escalation{forWhom: c.values(e.For, at+"for", more), within: c.span(e.Within, at+"within", more...)})
 	}
 	if a.Default != nil {
 		x.def = c.value(a.Default.Value, path+"default.value", more...)

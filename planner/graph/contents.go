@@ -81,7 +81,7 @@ func (c *compiler) do(d *Do, path string) do {
 	case d.If != "":
 		x.expr = c.expr(d.If, path+".if", Guards)
 	case d.Each != nil:
-		x.value = c.value(d.Each, path+".each")
+		x.value = c.list(d.Each, path+".each", "do")
 		c.loop(&x)
 	case d.Script != "":
 		x.expr = c.expr(d.Script, path+".script", Executes)
@@ -116,7 +116,7 @@ func (c *compiler) loop(x *do) {
 
 func (c *compiler) send(s *Send, path string) *send {
 	x := &send{
-		Send: s, event: c.value(s.Event, path+"event"), data: c.value(s.Data, path+"data"), delay: c.value(s.Delay, path+"delay"),
+		Send: s, event: c.value(s.Event, path+"event"), data: c.value(s.Data, path+"data"), delay: c.span(s.Delay, path+"delay"),
 		id: c.value(s.ID, path+"id"), to: c.value(s.To, path+"to"), kind: c.value(s.Type, path+"type"), payload: c.payload(s.Payload, path+"payload."),
 	}
 	if s.IDLocation != "" {

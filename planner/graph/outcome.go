@@ -44,7 +44,7 @@ func failureOf(v any, final *node) *failure {
 	switch v := v.(type) {
 	case map[string]any:
 		code, _ := v["code"].(string)
-		message, _ := v["message"].(string)
+		message, _ := valueText(v["message"])
 		if code == "" {
 			code = "failed"
 		}

@@ -1,6 +1,8 @@
 package graph
 
 import (
+	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,8 +105,8 @@ func (c *checker) asksWell() {
 			c.bad(path+".choices", "a choice needs two choices or more, and there are %d", len(a.Choices))
 		case a.Kind != "" && a.Kind != "choice" && len(a.Choices) > 0:
 			c.bad(path+".kind", "an ask with choices is of the kind choice, and this is %q: leave kind or choices out", a.Kind)
-		case a.Kind == "form" && len(a.Schema) == 0:
-			c.bad(path+".schema", "a form needs a schema of an object with properties, which are its fields")
+		case a.Kind == "form" && !hasFields(a.Schema):
+			c.bad(path+".schema", "a form needs a schema of an object with properties, which are its fields: add some, or leave kind out for a question")
 		}
 		seen := map[string]bool{}
 		for i, name := range a.Choices {
@@ -178,6 +180,40 @@ func (c *checker) people(path string, people []any) {
 		}
 		if s, ok := p.(string); !ok || strings.TrimPrefix(s, "group:") == "" {
 			c.bad(at(path, i), "expected the id of a user, group:NAME or @user, got %s", describe(p))
+		}
+	}
+}
+
+// hasFields reports whether a schema is that of a form.
+func hasFields(schema json.RawMessage) bool {
+	var s struct {
+		Type       any
+		Properties map[string]json.RawMessage
+	}
+	return json.Unmarshal(schema, &s) == nil && s.Type == "object" && len(s.Properties) > 0
+}
+
+// failsWell looks at what is said of a failure, as far as it is written down.
+func (c *checker) failsWell() {
+	for _, v := range c.all {
+		path := v.at + ".fail"
+		if v.Final == "failed" && v.Output != nil {
+			c.bad(v.at+".output", "a graph that fails has no result, and %q fails it: say with fail what is to be known", shorten(v.ID))
+		}
+		fail, object := v.Fail.(map[string]any)
+		if _, text := v.Fail.(string); v.Fail != nil && !text && !object {
+			c.bad(path, "expected text, or an object with code and message, got %s", describe(v.Fail))
+		}
+		if !constant(v.Fail) {
+			continue
+		}
+		for _, name := range slices.Sorted(maps.Keys(fail)) {
+			if name != "code" && name != "message" {
+				c.bad(join(path, name), "there is no field %q here: %s", shorten(name), suggest(name, []string{"code", "message"}, "known are code and message"))
+			}
+		}
+		if code, ok := fail["code"].(string); fail["code"] != nil && constant(fail["code"]) && (!ok || !eventName(code)) {
+			c.bad(path+".code", "expected a word such as card.expired, of which edges on error.card.expired are, got %s", describe(fail["code"]))
 		}
 	}
 }

@@ -257,7 +257,13 @@ func (c *checker) eventsAreRaised() {
 	for _, l := range c.edges {
 		for i, on := range l.wants {
 			d := descriptor(on)
-			if !covers("done", d) && !covers("error", d) || d == "" || named[d] {
+			if d == "" || named[d] {
+				continue
+			}
+			if covers("after", d) {
+				c.bad(at(l.at+".on", i), "time is no event that has a name: say after, with a duration, in the place of on")
+			}
+			if !covers("done", d) && !covers("error", d) {
 				continue
 			}
 			path := at(l.at+".on", i)

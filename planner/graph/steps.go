@@ -156,6 +156,10 @@ func (x *expansion) straighten(steps int) {
 			x.bad(n.at, "steps", "the step %q has nodes in it, of which none is final, so it never ends and %q never begins: put a final node in it", shorten(n.ID), shorten(to))
 			continue
 		}
+		if at := slices.IndexFunc(x.d.Nodes[:steps], func(s Node) bool { return s.ID == doneNode && s.Final == "" }); at >= 0 && i+1 == steps {
+			x.bad(x.d.Nodes[at].at, "steps", "the last step goes to the final node %q, and this step is named so: give it another id", doneNode)
+			continue
+		}
 		x.d.Edges = append(x.d.Edges, Edge{From: n.ID, To: []string{to}, at: n.at})
 	}
 }

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"cel.dev/cel-go/common/types"
@@ -90,6 +91,37 @@ func (c *compiler) typed(d *Datum, v value, path string) {
 		}
 	}
 	c.problem(path, "assign", "the variable %s is of the type %s, and this is of the type %s", d.ID, d.Type, words)
+}
+
+// list compiles a value that is a list.
+func (c *compiler) list(v any, path, rule string, more ...string) value {
+	return c.ofKind(c.value(v, path, more...), path, rule, "a list", types.ListKind)
+}
+
+// spans are what a duration may be.
+var spans = []types.Kind{types.DurationKind, types.StringKind, types.IntKind, types.UintKind, types.DoubleKind}
+
+// span compiles a value that is a duration.
+func (c *compiler) span(v any, path string, more ...string) value {
+	return c.ofKind(c.value(v, path, more...), path, "duration", "a duration", spans...)
+}
+
+// moment compiles a value that is a duration or a timestamp.
+func (c *compiler) moment(v any, path string, more ...string) value {
+	return c.ofKind(c.value(v, path, more...), path, "duration", "a duration or a timestamp", append([]types.Kind{types.TimestampKind}, spans...)...)
+}
+
+// ofKind notes where a value that is computed is known to yield something else than is
+// wanted. Of constants the check has said so.
+func (c *compiler) ofKind(v value, path, rule, want string, kinds ...types.Kind) value {
+	if _, ok := v.constant(); ok {
+		return v
+	}
+	kind, words := v.yields()
+	if !slices.Contains(append(kinds, types.DynKind, types.NullTypeKind), kind) {
+		c.problem(path, rule, "expected %s, and this is of the type %s", want, words)
+	}
+	return v
 }
 
 // yields is what is known of the type of a value that is not constant.
