@@ -58,7 +58,11 @@ func (x *instance) enabled() ([]Enabled, error) {
 	var out []Enabled
 	for _, n := range x.p.chart.ActiveNodes(x.cfg) {
 		node := n.Tag.(*node)
-		out = append(out, x.events(node)...)
+		events, err := x.events(node)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, events...)
 		out = append(out, x.conditions(node)...)
 		asked, err := x.asked(node)
 		if err != nil {
@@ -79,8 +83,8 @@ func (x *instance) enabled() ([]Enabled, error) {
 	return out, x.fatal
 }
 
-// events are those from outside that an edge of the node reacts to.
-func (x *instance) events(n *node) []Enabled {
+// events are those from outside that an edge of the node reacts to, or that it waits for.
+func (x *instance) events(n *node) ([]Enabled, error) {
 	var out []Enabled
 	for _, ce := range n.n.Edges {
 		e, ok := ce.Tag.(*edge)
@@ -98,10 +102,24 @@ func (x *instance) events(n *node) []Enabled {
 			out = append(out, Enabled{Kind: "event", Name: name, Node: x.prefix() + n.ID, Schema: x.p.def.Events[name], Note: e.Note})
 		}
 	}
-	if n.Wait != nil {
+	waits, err := x.awaits(n)
+	if waits {
 		out = append(out, Enabled{Kind: "event", Name: n.Wait.Signal, Node: x.prefix() + n.ID, Schema: x.p.def.Events[n.Wait.Signal], Note: n.Note})
 	}
-	return out
+	return out, err
+}
+
+// awaits reports whether a node waits for a signal: one that has failed does not, nor one
+// that will be tried again.
+func (x *instance) awaits(n *node) (bool, error) {
+	if n.Wait == nil {
+		return false, nil
+	}
+	list, err := x.st.records(x, n.ID)
+	return slices.ContainsFunc(list, func(num string) bool {
+		r := x.st.acts[num]
+		return r.Kind == actWait && !r.Asked && len(x.st.begun(n, num, r)) > 0
+	}), err
 }
 
 // conditions are those by which the node would be left at once.
@@ -151,7 +169,7 @@ func (x *instance) asked(n *node) ([]Enabled, error) {
 				out = append(out, Enabled{Kind: "repair", Name: c, Node: x.prefix() + n.title(), Ref: num + "/!", Note: r.Failed.Code + ": " + r.Failed.Message})
 			}
 		case r.Kind == actAsk:
-			for _, ref := range x.st.asking(n, num, r) {
+			for _, ref := range x.st.begun(n, num, r) {
 				out = append(out, x.answers(n, ref)...)
 			}
 		}
@@ -173,9 +191,9 @@ func (x *instance) answers(n *node, ref string) []Enabled {
 	return out
 }
 
-// asking are the Refs of the asks that an activity has open: of one with Each, those of
-// its items.
-func (st *step) asking(n *node, num string, r *record) []string {
+// begun are the Refs of what an activity has open, an ask or a wait: of one with Each,
+// those of its items.
+func (st *step) begun(n *node, num string, r *record) []string {
 	if n.each == nil {
 		if r.Waits {
 			return nil
