@@ -308,6 +308,9 @@ func (st *step) start(in *Start) error {
 	if st.s.has("at") {
 		return nil
 	}
+	if err := st.g.root.takes(in.Data); err != nil {
+		return fmt.Errorf("graph %s cannot begin: its input does not fit: %w", st.g.name, err)
+	}
 	st.run.Version = st.g.hash
 	if len(in.Data) > 0 {
 		st.s.setRaw("in", in.Data)

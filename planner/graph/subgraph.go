@@ -16,9 +16,16 @@ func (st *step) runGraph(x *instance, n *node, num string, i int) error {
 	if err != nil {
 		return err
 	}
-	raw, err := encodeValue(input)
-	if err != nil {
-		return err
+	var raw json.RawMessage
+	if input != nil {
+		if raw, err = encodeValue(input); err != nil {
+			return err
+		}
+	}
+	if p := x.p.graphOf(n.Graph); p != nil {
+		if err := p.takes(raw); err != nil {
+			return fmt.Errorf("input: it does not fit the graph %s: %w", n.Graph, err)
+		}
 	}
 	child, err := st.child(x, up{In: x.id, Act: num, Item: i, Graph: n.Graph})
 	if err != nil {
@@ -47,6 +54,17 @@ func (st *step) runGraph(x *instance, n *node, num string, i int) error {
 		return child.start(nil)
 	})
 	return nil
+}
+
+// takes says why a graph cannot begin with this input; none is an empty object.
+func (p *program) takes(input json.RawMessage) error {
+	if len(p.def.Input) == 0 {
+		return nil
+	}
+	if len(input) == 0 {
+		input = json.RawMessage("{}")
+	}
+	return validate(p.def.Input, input)
 }
 
 // child makes a sub-graph that has yet to start. Which graph an invocation runs may be

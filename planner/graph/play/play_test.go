@@ -219,3 +219,45 @@ func TestGraphsOfTheForm(t *testing.T) {
 		t.Errorf("a tool that is not there: %v", err)
 	}
 }
+
+// What a graph is started with fits its schema, and what a sub-graph is given fits that
+// one's: otherwise its node fails.
+func TestInputsThatDoNotFit(t *testing.T) {
+	d, err := graph.Parse([]byte(`
+graph: order
+input: {type: object, required: [n]}
+nodes:
+  - {id: check, graph: line, input: "${input.line}"}
+  - {id: taken, final: done}
+  - {id: wrong, final: failed, fail: "${failure.message}"}
+edges:
+  - {from: check, to: taken}
+  - {from: check, on: error.execution, to: wrong, if: size(input) > 2}
+graphs:
+  - {graph: line, input: {type: object, properties: {k: {type: integer}}, additionalProperties: false}, nodes: [{id: over, final: done}]}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := graph.New(d, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for input, want := range map[string]string{
+		``:                                      `graph order cannot begin: its input does not fit: missing required field "n"`,
+		`[]`:                                    "expected an object, got an empty array",
+		`{"n": 1, "line": null}`:                "ended in taken",
+		`{"n": 1, "line": {"k": 2}}`:            "ended in taken",
+		`{"n": 1, "line": {"q": 2}, "more": 1}`: "failed in wrong: failed: input: it does not fit the graph line",
+		`{"n": 1, "line": {"k": "x"}}`:          "the graph asks a person, and here is none (run it with an orchestrator): check of graph order has failed, and nothing handles it: execution: input: it does not fit the graph line: k: expected an integer",
+	} {
+		var out strings.Builder
+		_, err := play.Run(t.Context(), g, &play.RunOptions{Input: json.RawMessage(input), Virtual: true, Out: &out})
+		if err != nil {
+			out.WriteString(err.Error())
+		}
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("of %s comes %s, want %q in it", input, out.String(), want)
+		}
+	}
+}

@@ -46,7 +46,8 @@ func New(g *graph.Graph, o *Options) *Player {
 	return p
 }
 
-// Start begins the graph with its input, any JSON value; nil is null.
+// Start begins the graph with its input, a JSON value that fits the definition's Input;
+// nil is null.
 func (p *Player) Start(input json.RawMessage) error {
 	return p.step(graph.Input{Start: &graph.Start{Data: input}})
 }
@@ -187,7 +188,7 @@ func (p *Player) begin(a agent.Action) error {
 	case agent.ActDelegate:
 		return fmt.Errorf("the graph gives a task to the agent %q, and here is none: run it with an orchestrator", a.Name)
 	case agent.ActAsk:
-		return fmt.Errorf("the graph asks a person, and here is none: run it with an orchestrator")
+		return fmt.Errorf("the graph asks a person, and here is none (run it with an orchestrator): %s", a.Ask.Prompt)
 	default:
 		return fmt.Errorf("the graph wants what only an orchestrator does (an action of the kind %v): run it with one", a.Kind)
 	}
