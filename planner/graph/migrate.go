@@ -347,15 +347,19 @@ func (m *migration) variables(x, becomes *instance) error {
 	return errors.Join(x.fatal, becomes.fatal)
 }
 
-// ledger maps the scopes of what can be undone.
+// ledger maps the nodes and scopes of what can be undone, or was.
 func (m *migration) ledger() error {
 	for _, k := range m.st.s.keys("u/") {
 		var e entry
 		if _, err := m.st.s.get(k, &e); err != nil {
 			return err
 		}
+		_, before, _ := strings.Cut(e.Scope[0], "|")
 		if err := m.scope(e.Scope, e.State == ""); err != nil {
 			return err
+		}
+		if _, now, _ := strings.Cut(e.Scope[0], "|"); now != before { // an item has /I behind it
+			e.Node = now + strings.TrimPrefix(e.Node, before)
 		}
 		if err := m.st.s.set(k, e); err != nil {
 			return err

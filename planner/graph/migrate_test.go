@@ -2,7 +2,9 @@ package graph_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
@@ -216,4 +218,49 @@ edges: [{from: a, to: end}]
 		t.Errorf("it is read as\n%s\nand was\n%s", read.Definition(), old.Definition())
 	}
 	goesOn(t, read, keys{}, happening{"start", "1"}, happening{"1 returned", `end {"n":9007199254740993,"of":[9007199254740995,1.5]}`})
+}
+
+// What was done and undone is told under the names that its nodes have now.
+func TestMigrateNamesWhatWasDone(t *testing.T) {
+	const text = `
+graph: shop
+nodes:
+  - {id: work}
+  - {id: pay, in: work, tool: pay, undo: {tool: refund}}
+  - {id: mail, in: work, tool: mail, each: {in: [1, 2]}, undo: {tool: regret}}
+  - {id: hold, in: work, wait: {signal: go}}
+  - {id: back, compensate: work}
+  - {id: end, final: done, output: "${saga}"}
+edges:
+  - {from: pay, to: mail}
+  - {from: mail, to: hold}
+  - {from: hold, to: back}
+  - {from: back, to: end}
+`
+	old := graphOf(t, text)
+	to := graphOf(t, strings.NewReplacer("id: pay", "id: charge", "from: pay", "from: charge", "id: mail", "id: tell", "from: mail", "from: tell", "to: mail", "to: tell").Replace(text))
+	d, err := graph.Parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved := plays(t, d, happening{"start", "1 pay{}"}, happening{`1 returned "p"`, "3/0 mail{}, 3/1 mail{}"}, happening{`3/0 returned 1`, "."}, happening{`3/1 returned 1`, "6 go"})
+	patch, err := to.Migrate(old, saved, graph.Facts{}, map[string]string{"pay": "charge", "mail": "tell"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps.Copy(saved, patch)
+	var st *graph.Step
+	for _, ref := range []string{"6", "7/u", "7/u", "7/u"} {
+		if st, err = to.Next(saved, graph.Facts{}, graph.Input{Closed: &agent.Closed{Ref: ref, Outcome: agent.Returned, Content: json.RawMessage("1")}}); err != nil {
+			t.Fatal(err)
+		}
+		for k, v := range st.Keys {
+			if saved[k] = v; string(v) == "null" {
+				delete(saved, k)
+			}
+		}
+	}
+	if want := `{"done":[],"undone":["charge","tell/0","tell/1"]}`; !st.Ended || string(st.Output) != want {
+		t.Errorf("it ends: %v, with %s, want %s", st.Ended, st.Output, want)
+	}
 }
