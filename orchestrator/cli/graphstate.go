@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/internal/schema"
 	"github.com/fermata-run/fermata/memory"
 	"github.com/fermata-run/fermata/orchestrator"
 	"github.com/fermata-run/fermata/orchestrator/run"
@@ -176,8 +177,11 @@ func (p *program) mayHappen(r *graphRun) []para {
 				text += ": " + cleanLine(e.Note)
 			}
 			how := p.line("signal", e.Name, "--run", string(r.state.Run))
-			if e.Name == "message" {
+			switch {
+			case e.Name == "message":
 				how = p.line("chat", "--run", string(r.state.Run))
+			case schema.Validate(e.Schema, json.RawMessage("null")) != nil:
+				how += " --data JSON"
 			}
 			out = append(out, para{mark: "  ? ", tint: cyan, text: text}, para{mark: "    ", text: "tell of it with: " + how, paint: dim})
 		}

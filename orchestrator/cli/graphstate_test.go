@@ -77,7 +77,7 @@ begins at work
   ? the event cancel, in work: The customer has changed her mind.
     tell of it with: shop signal cancel --run ` + id + `
   ? the event paid, in pay
-    tell of it with: shop signal paid --run ` + id + `
+    tell of it with: shop signal paid --run ` + id + ` --data JSON
   ? that size(user.id) > 20 becomes true, in pay
 `
 	expect(waiting+now, "graph", "show", id[:8])
