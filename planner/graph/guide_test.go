@@ -125,7 +125,8 @@ func ExampleBuild() {
 	d := graph.Build("trip").
 		Data("ticket", nil).
 		Step(graph.Choice("May ${user.id} go to ${input.city}?", "approve", "deny").ID("manager").
-			For("${input.manager}").On("done.deny", "refused")).
+			For("${input.manager}").On("done.deny", "refused").On("error.expired", "refused").
+			With(func(n *graph.Node) { n.Ask.Not, n.Ask.Due = []any{"@user"}, "2d" })).
 		Step(graph.Tool("book", graph.Map{"city": "${input.city}"}).
 			Retry(3, "1s").Within("1m").Into("ticket").On("error.full", "refused")).
 		Node(graph.Failed("refused", "there will be no trip to ${input.city}")).

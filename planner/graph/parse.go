@@ -26,6 +26,7 @@ import (
 //	to: next              for to: [next]; so may on
 //	final: true           for final: done
 //	initial: first        for initial: {to: [first]}
+//	for: group:boss       for for: [group:boss]; so may not
 //
 // In values integers are int64, other numbers float64. Times are text. The words on,
 // off, yes and no are text, too.
@@ -187,6 +188,8 @@ func shorthand(t reflect.Type, field string, v *tree) *tree {
 	}
 	switch {
 	case (field == "to" || field == "on") && v.kind == isWords && (t == reflect.TypeFor[Edge]() || t == reflect.TypeFor[Retry]()):
+		return wrap(isSequence)
+	case (field == "for" || field == "not") && v.kind == isWords && (t == reflect.TypeFor[Ask]() || t == reflect.TypeFor[Escalation]()):
 		return wrap(isSequence)
 	case field == "final" && v.kind == isBool && v.word == "true":
 		return &tree{kind: isWords, word: "done", line: v.line}

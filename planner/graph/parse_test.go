@@ -130,6 +130,7 @@ nodes:
       text: |
         two
         lines
+  - {id: q, ask: {prompt: x, for: boss, not: "@user", escalate: [{for: "group:heads"}]}}
   - {id: f, final: true}
 edges:
   - {from: a, on: done, to: f}
@@ -148,6 +149,7 @@ edges:
 				"on": "off", "yes": "no", "1": "2030-01-02", "int": int64(7), "whole": int64(2), "float": 0.5, "big": int64(1000), "nil": nil,
 				"list": []any{true, "5", "y"}, "text": "two\nlines\n",
 			}},
+			{ID: "q", Ask: &graph.Ask{Prompt: "x", For: []any{"boss"}, Not: []any{"@user"}, Escalate: []graph.Escalation{{For: []any{"group:heads"}}}}},
 			{ID: "f", Final: "done"},
 		},
 		Edges: []graph.Edge{

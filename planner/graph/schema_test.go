@@ -161,6 +161,8 @@ func typeOf(t *testing.T, key string, e ast.Expr) object {
 	switch key {
 	case "Edge.to", "Edge.on", "Retry.on":
 		return object{{"anyOf", []any{text, object{{"type", "array"}, {"items", text}}}}}
+	case "Ask.for", "Ask.not", "Escalation.for":
+		return object{{"anyOf", []any{text, object{{"type", "array"}, {"items", object{}}}}}}
 	case "Definition.initial", "Node.initial":
 		return object{{"anyOf", []any{text, object{{"$ref", "#/$defs/Edge"}}}}}
 	case "Definition.nodes":
