@@ -156,12 +156,22 @@ func (x *expansion) straighten(steps int) {
 			x.bad(n.at, "steps", "the step %q has nodes in it, of which none is final, so it never ends and %q never begins: put a final node in it", shorten(n.ID), shorten(to))
 			continue
 		}
-		if at := slices.IndexFunc(x.d.Nodes[:steps], func(s Node) bool { return s.ID == doneNode && s.Final == "" }); at >= 0 && i+1 == steps {
-			x.bad(x.d.Nodes[at].at, "steps", "the last step goes to the final node %q, and this step is named so: give it another id", doneNode)
+		if i+1 == steps && x.namedDone(steps) {
 			continue
 		}
 		x.d.Edges = append(x.d.Edges, Edge{From: n.ID, To: []string{to}, at: n.at})
 	}
+}
+
+// namedDone refuses a step that has the name of the final node that the last one goes to.
+func (x *expansion) namedDone(steps int) bool {
+	for i := range x.d.Nodes[:steps] {
+		if n := &x.d.Nodes[i]; n.ID == doneNode && n.Final == "" {
+			x.bad(n.at, "steps", "the last step goes to the final node %q, and this step is named so: give it another id", doneNode)
+			return true
+		}
+	}
+	return false
 }
 
 // takes reports whether an edge of a node takes up its end in any case.
