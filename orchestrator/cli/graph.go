@@ -129,11 +129,20 @@ func (p *program) readGraph(file string, lax bool) (*graph.Definition, []graph.P
 	return d, problems, nil
 }
 
+// mostRead is how much is read of a file: enough to see that it is too large for a graph.
+const mostRead = 2 << 20
+
 func (p *program) readFile(file string) ([]byte, error) {
-	if file == "-" {
-		return io.ReadAll(p.in)
+	in := p.in
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
 	}
-	return os.ReadFile(file)
+	return io.ReadAll(io.LimitReader(in, mostRead))
 }
 
 // isSCXML says whether a document is SCXML: by its name, or by its first sign.

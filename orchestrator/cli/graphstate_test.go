@@ -188,3 +188,11 @@ func endParcel(t *testing.T, file string, id agent.RunID) {
 		t.Error(err)
 	}
 }
+
+// TestGraphWithoutEnd has a file that never ends be refused as one that is too large.
+func TestGraphWithoutEnd(t *testing.T) {
+	p := newPlace(t)
+	if out, code := p.run("ann", "graph", "check", "/dev/zero"); code != 1 || !strings.Contains(out, "at most 1048576 are taken") {
+		t.Errorf("it ended with code %d and printed\n%s", code, out)
+	}
+}
