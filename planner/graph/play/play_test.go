@@ -261,3 +261,19 @@ graphs:
 		}
 	}
 }
+
+// What a graph says of its failure may be of any type.
+func TestFailureOfAnotherType(t *testing.T) {
+	d, err := graph.Parse([]byte("graph: g\nnodes: [{id: low, final: failed, fail: {code: stock.low, message: '${[1, 2]}'}}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := graph.New(d, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if _, err := play.Run(t.Context(), g, &play.RunOptions{Virtual: true, Out: &out}); err != nil || !strings.Contains(out.String(), "failed in low: stock.low: [1,2]\n") {
+		t.Errorf("it says %q (%v)", out.String(), err)
+	}
+}
