@@ -142,6 +142,9 @@ func (l *loader) read(src string) (data []byte, name string, err error) {
 	if err == nil {
 		err = l.budget.spend(data)
 	}
+	if failed := (*fs.PathError)(nil); errors.As(err, &failed) {
+		err = failed.Err // whose words name neither a system call nor the file once more
+	}
 	return data, name, err
 }
 

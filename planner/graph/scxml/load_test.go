@@ -165,7 +165,7 @@ func TestFilesOfADocument(t *testing.T) {
 		"/etc/passwd":        "not a file in the document's folder",
 		"http://x.example/a": "not a file in the document's folder",
 		"file:///etc/passwd": "not a file in the document's folder",
-		"missing.scxml":      "does not exist",
+		"missing.scxml":      `"missing.scxml": file does not exist`,
 		"sub":                "is not a file",
 	} {
 		_, err := load("in/a.scxml", in("<state><invoke src='"+src+"'/></state>"))
