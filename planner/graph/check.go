@@ -29,7 +29,8 @@ const (
 	strict              // as flow, and not with Options.Lax
 )
 
-// rules are all rules, in the order in which they are looked at.
+// rules are all rules, in the order in which they are looked at. One that is added after a
+// release has to be strict: a definition by which runs go already has to stay one.
 var rules = []rule{
 	{"graph", shapes, (*checker).hasName},
 	{"size", shapes, (*checker).isBounded},

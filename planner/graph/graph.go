@@ -48,7 +48,7 @@ func (g *Graph) Name() string { return g.name }
 func (g *Graph) Definition() []byte { return g.data }
 
 // Of returns the graph by which a run goes that began under this definition. Nil is
-// g's own. What was accepted once is only compiled again.
+// g's own. It is held against no rules that Options.Lax leaves out.
 func (g *Graph) Of(definition []byte) (*Graph, error) {
 	if len(definition) == 0 {
 		return g, nil
