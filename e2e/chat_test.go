@@ -88,7 +88,7 @@ func TestApprovals(t *testing.T) {
 		shown  string // to the model
 	}{
 		{"approved", []string{"--approve"}, []float64{249}, "FB-1042-"},
-		{"edited", []string{"--edit", `{"order":1042,"amount":40}`, "--by", "bob"}, []float64{40}, `"amount":40`},
+		{"edited", []string{"--edit", `{"order":1042,"amount":40}`, "--user", "bob"}, []float64{40}, `"amount":40`},
 		{"denied", []string{"--deny", "it was used for a year"}, nil, "it was used for a year"},
 		{"instead", []string{"--instead", `{"order":1042,"amount":249,"reference":"cash","paid":"2026-03-12T10:00:00Z"}`}, nil, "cash"},
 	} {

@@ -19,7 +19,7 @@ type phase struct {
 var story = []phase{
 	{"chat", func(*world) []string { return []string{"chat", "--key", "order-1042", request} }, 3},
 	{"answer", func(w *world) []string {
-		return []string{"asks", "answer", w.askAgain(), "--approve", "--by", "ann", "--json"}
+		return []string{"asks", "answer", w.askAgain(), "--approve", "--user", "ann", "--json"}
 	}, 0},
 	{"resume", func(w *world) []string { return []string{"chat", "--run", w.firstRun()} }, 0},
 }

@@ -197,7 +197,7 @@ func TestTerminalAnswersWhatWasShown(t *testing.T) {
 	s.types("a")
 	s.waitFor(t, "a/e/d/r › a")
 	first := lines[struct{ ID string }](t, w.run(0, "asks", "--json").stdout)[0].ID
-	w.run(0, "asks", "answer", first, "--deny", "not this one", "--by", "boss")
+	w.run(0, "asks", "answer", first, "--deny", "not this one", "--user", "boss")
 	s.waitFor(t, "amount  300")
 	s.forget()
 	s.types(enter)

@@ -60,8 +60,6 @@ terminal, without either, it is filled in field by field.
 	f.StringArrayVar(&a.fields, "field", nil, "a field of a form, as `name=value`; repeatable")
 	f.StringVar(&a.note, "note", "", "a `note` for the log, and beside a choice other than an approval for the agent")
 	a.by.flags(cmd, "answers")
-	f.StringVar(&a.by.user, "by", "", "the same as --user")
-	_ = f.MarkHidden("by")
 	_ = cmd.RegisterFlagCompletionFunc("choice", a.completeChoices)
 	_ = cmd.RegisterFlagCompletionFunc("field", a.completeFields)
 	return cmd

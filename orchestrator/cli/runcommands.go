@@ -100,7 +100,7 @@ the run ends when its outcome is known.`,
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "`why`, for the log")
-	cmd.Flags().StringVar(&who, "by", "", "`who` does it; default is who is logged in")
+	cmd.Flags().StringVar(&who, "user", "", "the `id` of who does it; default is who is logged in")
 	return cmd
 }
 
@@ -133,8 +133,6 @@ choices and you may answer.
 	}
 	cmd.Flags().StringVar(&text, "note", "", "`why`, for the log")
 	who.flags(cmd, "does it")
-	cmd.Flags().StringVar(&who.user, "by", "", "the same as --user")
-	_ = cmd.Flags().MarkHidden("by")
 	return cmd
 }
 

@@ -47,7 +47,7 @@ that run gets it. With --id it counts once, however often it is sent.`,
 	flags.StringVar(&s.data, "data", "", "its data, as `JSON`")
 	flags.StringVar(&s.id, "id", "", "an `id` of the event: the signal counts once")
 	flags.Var(spanOf(&s.keep, orchestrator.DefaultKeep), "keep", "with --key: how `long` it is kept when nothing waits, at most 720h")
-	flags.StringVar(&s.by, "by", "", "`who` sends it; default is who is logged in")
+	flags.StringVar(&s.by, "user", "", "the `id` of who sends it; default is who is logged in")
 	_ = cmd.RegisterFlagCompletionFunc("run", p.completeRuns)
 	return cmd
 }
