@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/fermata-run/fermata/agent"
@@ -215,7 +216,11 @@ func (t *talk) takeUp() {
 		if strings.TrimSpace(t.scr.line.take(true)) != "" {
 			back = " The up key brings it back."
 		}
-		t.say("The question that you were answering is no longer yours; what you typed was not sent." + back)
+		what := "open"
+		if slices.ContainsFunc(t.fam.asks(), func(a *agent.Ask) bool { return a.ID == t.asking.ID }) {
+			what = "yours"
+		}
+		t.say("The question that you were answering is no longer " + what + "; what you typed was not sent." + back)
 	}
 	t.drop()
 	if len(mine) == 0 {

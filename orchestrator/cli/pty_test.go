@@ -238,6 +238,10 @@ func TestTakenWhileTyping(t *testing.T) {
 	ann.sees("street › Elm Street 5")
 	ann.types("")
 	ann.sees("2/5  floor")
+	if out, code := p.run("kim", "asks", "answer", ask, "--field", "street=Oak 7", "--field", "size=small", "--field", "express=no"); code != 0 {
+		t.Fatal(out)
+	}
+	ann.sees("no longer open")
 }
 
 // Who has begun to deny may still leave it.
