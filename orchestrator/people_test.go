@@ -465,11 +465,11 @@ func TestIdsThatAreGroups(t *testing.T) {
 		inLab(t, func(l *lab) {
 			odd := agent.User{ID: id, Groups: []string{"finance"}}
 			_, err := l.client.Start(l.Context(), orchestrator.Request{Agent: "desk", Message: agent.Text("go"), User: odd})
-			if l.refused(err, agent.RefusedInvalid); !mentions(err, "would be read as") {
+			if l.refused(err, agent.RefusedInvalid); !mentions(err, "is not the id of a user") {
 				t.Errorf("as %s: %v", id, err)
 			}
 			ask := l.asked(questions(forWhom([]string{"group:finance"}, nil)))
-			l.try(ask, agent.RefusedInvalid, l.delegating(ask, odd, "dan"), "would be read as")
+			l.try(ask, agent.RefusedInvalid, l.delegating(ask, odd, "dan"), "is not the id of a user")
 		})
 	}
 }
