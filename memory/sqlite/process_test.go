@@ -307,7 +307,7 @@ func TestLookingEnds(t *testing.T) {
 	go func() { s.hub.group.Wait(); close(ended) }()
 	select {
 	case <-ended:
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("the looking goes on with nobody waiting")
 	}
 	commitNext(t, s, "r1", memory.Position{})
