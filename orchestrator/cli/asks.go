@@ -18,7 +18,8 @@ func (p *program) asksCommand() *cobra.Command {
 		Use:   "asks",
 		Short: "List, show, answer, claim, release and delegate what people are asked",
 		Long: `What people are asked, over all runs and their delegates: approvals of calls,
-questions, choices, forms, whether a call took place, whether to go on at a limit.
+questions, choices, forms, whether a call took place, whether to go on at a limit,
+what to do about a failure.
 Without a subcommand the open ones are listed. Wherever an id is wanted, its
 beginning will do.`,
 		Example: p.example("asks", "what is open", "asks --mine", "what you may answer", "asks show 7k2m", "all that is needed to decide",

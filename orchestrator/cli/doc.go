@@ -11,8 +11,8 @@
 //	}
 //
 // The user chooses the model, by OPENAI_API_KEY, OPENAI_BASE_URL and --model,
-// and the store, by --store; [Setup] has both. A program whose agents ask no model says
-// so: [App].NoModel. Runs live in that store: a chat in
+// and the store, by --store; [Setup] has both. A program whose agents ask no model, as
+// those that go by graphs, says so by [App].NoModel. Runs live in that store: a chat in
 // one terminal, an answer from another and a worker in a third share it.
 //
 // # Exit codes
@@ -23,4 +23,6 @@
 //	3    the run waits for a person, an event or a time
 //	4    the run is stuck, has failed, or was cancelled
 //	130  interrupted
+//
+// graph run has codes of its own, which its help tells.
 package cli

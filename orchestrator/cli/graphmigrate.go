@@ -42,6 +42,7 @@ not there or does something else. New variables get their first values.`,
 		ValidArgsFunction: p.completeFilesAndRuns,
 	}
 	cmd.Flags().StringToStringVar(&nodes, "map", nil, "what nodes are called in the new graph: `old=new,…`; those of a graph in it are GRAPH:NODE")
+	cmd.Flags().Lookup("map").DefValue = "" // nothing to tell of
 	cmd.Flags().StringVar(&text, "note", "", "`why`, for the log")
 	cmd.Flags().StringVar(&who, "user", "", "the `id` of who does it; default is who is logged in")
 	return cmd

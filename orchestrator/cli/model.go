@@ -85,9 +85,14 @@ func (p *program) configured() string {
 
 // modelFlag adds the flag by which the user chooses a model.
 func (p *program) modelFlag(cmd *cobra.Command, model *string) {
-	if !p.app.NoModel {
-		cmd.Flags().StringVar(model, "model", "", "the `name` of the model (FERMATA_MODEL); offline is the built-in one")
+	if p.app.NoModel {
+		return
 	}
+	what := "the `name` of the model (FERMATA_MODEL)"
+	if p.app.Offline != nil {
+		what += "; offline is the built-in one"
+	}
+	cmd.Flags().StringVar(model, "model", "", what)
 }
 
 // agents makes the program's agents.
