@@ -41,12 +41,13 @@ const (
 )
 
 // An Ask is a question to a person. A planner sets Kind (AskQuestion, AskChoice,
-// AskForm or AskRepair), Prompt, and as needed Schema, Choices and the fields of the
-// middle block. The prompt of an AskRepair says what failed: while one is open and
-// nothing else of its run goes on, the run is stuck, and that is the reason. It is for
-// the agent's Operators, unless it says For whom it is; an approval rule sets Prompt, as the reason, and fields of that block.
-// The rest is set when it is opened. An Ask that is open is never changed: another
-// takes its place.
+// AskForm or AskRepair), Prompt, and as needed Schema, Choices and the fields from For
+// to Remind. An approval rule sets Prompt, as the reason, and these fields. The rest is
+// set when it is opened. An Ask that is open is never changed: another takes its place.
+//
+// The prompt of an AskRepair says what failed: while one is open and nothing else of
+// its run goes on, the run is stuck, and that is the reason. It is for the agent's
+// Operators, unless it says For whom it is.
 type Ask struct {
 	ID      AskID           `json:"id,omitempty"`
 	Action  ActionID        `json:"action,omitempty"`
