@@ -21,8 +21,8 @@ type Request struct {
 	Message agent.Message     // the first message; without parts, the planner is asked without one
 	User    agent.User        // on whose behalf
 	Meta    map[string]string // for the agent's instructions and tools; no secrets: it is kept in the log
-	// Deadline is when the run ends, and all delegates of it, whatever it does; zero
-	// has none.
+	// Deadline is when the run ends as failed, and all delegates of it, whatever it does;
+	// zero has none.
 	Deadline time.Time
 	// Key makes starting idempotent: the same request with the same key names the
 	// same run, however often it is sent. Another request of the same user to the
@@ -194,7 +194,10 @@ func (o *Orchestrator) Cancel(ctx context.Context, id agent.RunID, reason string
 	return o.input(ctx, id, &run.Cancelled{By: in.By, Reason: reason, Key: in.Key})
 }
 
-// Retry has a stuck run, or one that waits for its next attempt, try again now.
+// Retry has a stuck run, or one that waits for its next attempt, try again now. Each
+// open ask what to do about a failure ([agent.AskRepair]) is answered with
+// [agent.RetryIt], where that is among its choices and in.By may answer. The error is an
+// *[agent.Refusal] if there is nothing to try again, or it is not theirs to say.
 func (o *Orchestrator) Retry(ctx context.Context, id agent.RunID, note string, in *Input) error {
 	in = orZero(in)
 	return o.input(ctx, id, &run.Retried{By: in.By, Note: note, Key: in.Key})
