@@ -49,8 +49,8 @@ what goes on meanwhile is told on stderr.
 
 ` + p.configured() + vouched + `
 
-Exit codes: 0 the turn is over; 1 an error; 2 wrong use; 3 it waits for a person;
-4 the run is stuck, has failed or was cancelled; 130 interrupted.`,
+Exit codes: 0 the turn is over; 1 an error; 2 wrong use; 3 it waits for a person,
+an event or a time; 4 the run is stuck, has failed or was cancelled; 130 interrupted.`,
 		Example: p.example("chat", "a conversation", "chat \"Where is order 1043?\"", "one answer",
 			"chat --run 7k2m", "come back to a run", "chat --run 7k2m </dev/null", "go on with a run, saying nothing",
 			"chat --json < question.txt", "each event as a line of JSON"),
