@@ -7,6 +7,10 @@
 // language model that planners may ask. A person's part is an [Ask] and its
 // [Answer].
 //
+// A planner may say more of itself by a second interface: a [Briefer] has instructions, a
+// [Definer] goes by a definition that is kept with each run, and a [Vetter] says what its
+// agent lacks.
+//
 // The package depends on the standard library only, and nothing in it acts.
 //
 //	desk := &agent.Agent{

@@ -83,7 +83,7 @@ type Result struct {
 	Outcome Outcome         `json:"outcome"`
 	Content json.RawMessage `json:"content,omitempty"` // any JSON value; a string is shown as its text
 	Blob    string          `json:"blob,omitempty"`    // set when Content is only a preview: the hash of the whole value
-	Edited  json.RawMessage `json:"edited,omitempty"`  // the arguments that a person has put in the place of the call's; empty if nobody has
+	Edited  json.RawMessage `json:"edited,omitempty"`  // the arguments that a person has put in the place of the call's, of which a Model has to be told; empty if nobody has
 }
 
 // Text makes a message of a user's words.

@@ -11,6 +11,11 @@
 //	res, err := o.Run(ctx, orchestrator.Request{Agent: "desk", Message: agent.Text("Where is my parcel?")})
 //	fmt.Println(res.Text)
 //
+// Inputs need no worker, and return when they are durable: [Orchestrator.Start],
+// [Orchestrator.Send] and [Orchestrator.Answer]; [Orchestrator.Signal] for a run that is
+// known, and [Orchestrator.Post] for whichever waits; [Orchestrator.Cancel],
+// [Orchestrator.Retry], and [Orchestrator.Redefine] to move a run to another definition.
+//
 // What a run is stands in orchestrator/run; how its jobs are done stands in
 // orchestrator/perform. This package brings both together with a store: it
 // reads and appends, claims and drives.
