@@ -67,6 +67,15 @@ type Failure struct {
 	Code, Message string
 }
 
+// String returns the failure in words: the code, unless that says no more than "failed",
+// and the message.
+func (f *Failure) String() string {
+	if f.Code == "failed" && f.Message != "" {
+		return f.Message
+	}
+	return strings.TrimSuffix(f.Code+": "+f.Message, ": ")
+}
+
 // maxEvents is how many events a step may send itself.
 const maxEvents = 10_000
 

@@ -196,7 +196,7 @@ func (p *planning) finish(st *Step) *agent.Move {
 		m.Actions = slices.DeleteFunc(m.Actions, func(a agent.Action) bool { return a.Kind != agent.ActEmit })
 		m.Finish, m.Output = st.Failed == nil, st.Output
 		if f := st.Failed; f != nil {
-			m.Fail = strings.TrimSuffix(f.Code+": "+f.Message, ": ")
+			m.Fail = f.String()
 		}
 	} else {
 		p.listen()

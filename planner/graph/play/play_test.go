@@ -248,7 +248,7 @@ graphs:
 		`[]`:                                    "expected an object, got an empty array",
 		`{"n": 1, "line": null}`:                "ended in taken",
 		`{"n": 1, "line": {"k": 2}}`:            "ended in taken",
-		`{"n": 1, "line": {"q": 2}, "more": 1}`: "failed in wrong: failed: input: it does not fit the graph line",
+		`{"n": 1, "line": {"q": 2}, "more": 1}`: "failed in wrong: input: it does not fit the graph line",
 		`{"n": 1, "line": {"k": "x"}}`:          "the graph asks a person, and here is none (run it with an orchestrator): check of graph order has failed, and nothing handles it: execution: input: it does not fit the graph line: k: expected an integer",
 	} {
 		var out strings.Builder

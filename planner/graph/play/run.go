@@ -295,7 +295,7 @@ func (r *runner) conclude() (Outcome, error) {
 			outcome = Failed
 		}
 		if last.Failed != nil {
-			outcome, t.Failed = Failed, strings.TrimSuffix(last.Failed.Code+": "+last.Failed.Message, ": ")
+			outcome, t.Failed = Failed, last.Failed.String()
 			text = "failed in " + strings.Join(t.At, ", ") + ": " + below(t.Failed) + "\n"
 		}
 	}
