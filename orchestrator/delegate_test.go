@@ -506,12 +506,14 @@ func TestWhoWasAskedInTheirSteadMayEdit(t *testing.T) {
 		chain  []agent.Escalation
 		want   string
 	}{
-		"escalated, as before":          {escalated, "450", chain, "returned: paid"},
-		"escalated, for anybody":        {escalated, "50", chain, "returned: paid"},
-		"escalated, for somebody other": {escalated, "5000", chain, others + "very much"},
-		"delegated, as before":          {delegated, "450", nil, others + "much"},
-		"delegated, for anybody":        {delegated, "50", nil, "returned: paid"},
-		"delegated, and in the chain":   {delegated, "450", chain, "returned: paid"},
+		"escalated, as before":           {escalated, "450", chain, "returned: paid"},
+		"escalated, for anybody":         {escalated, "50", chain, "returned: paid"},
+		"escalated, for somebody other":  {escalated, "5000", chain, others + "very much"},
+		"delegated, as before":           {delegated, "450", nil, others + "much"},
+		"delegated, for anybody":         {delegated, "50", nil, "returned: paid"},
+		"delegated, and in the chain":    {delegated, "450", chain, "returned: paid"},
+		"delegated, and only then in it": {delegated, "900", nil, others + "much"},
+		"delegated, and not changed":     {delegated, "500", nil, "returned: paid"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inLab(t, func(l *lab) {
@@ -520,6 +522,8 @@ func TestWhoWasAskedInTheirSteadMayEdit(t *testing.T) {
 						switch {
 						case p.ID > 1000:
 							return &agent.Ask{Prompt: "it is very much", For: []string{"group:board"}, Within: time.Hour, Escalate: chain}
+						case p.ID == 900:
+							return &agent.Ask{Prompt: "it is much", For: []string{"group:supervisors"}, Not: []string{agent.TheUser}, Within: time.Hour, Escalate: chain}
 						case p.ID > 100:
 							return &agent.Ask{Prompt: "it is much", For: []string{"group:supervisors"}, Not: []string{agent.TheUser}, Within: time.Hour, Escalate: c.chain}
 						}

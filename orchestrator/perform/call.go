@@ -80,29 +80,33 @@ func (p *Performer) check(t *Task) (*agent.Tool, error) {
 // the end, as those before them did not answer, may also decide another call for which
 // it names the same people. To whom somebody has delegated the one may not.
 func (p *Performer) judgeEdited(ctx context.Context, t *Task, tool *agent.Tool) error {
-	if t.Editor == nil {
-		return nil
+	if t.Editor == nil || len(t.Planned) > 0 && run.Digest(t.Args) == run.Digest(t.Planned) {
+		return nil // it is the call that the ask was about
 	}
 	c := &t.Info
 	v := &agent.View{Run: c.Run, Agent: c.Agent, User: c.User, Meta: c.Meta, Path: c.Path}
 	ask := p.needsApproval(ctx, tool, v, t.Args)
-	if ask == nil {
+	if ask == nil || mayDecide(t, agent.Ask{For: ask.For, Not: ask.Not}) {
 		return nil
 	}
-	terms := agent.Ask{For: slices.Clone(run.Resolve(ask.For, c.User)), Not: run.Resolve(ask.Not, c.User)}
-	if terms.May(*t.Editor) {
-		return nil
-	}
-	for _, step := range ask.Escalate {
-		terms.For = append(terms.For, run.Resolve(step.For, c.User)...)
-	}
-	if len(t.Planned) > 0 && terms.May(*t.Editor) {
+	if len(t.Planned) > 0 && mayDecide(t, *ask) {
 		was := p.needsApproval(ctx, tool, v, t.Planned)
-		if was != nil && slices.Equal(was.For, ask.For) && slices.Equal(was.Not, ask.Not) {
+		if was != nil && slices.Equal(was.For, ask.For) && slices.Equal(was.Not, ask.Not) && mayDecide(t, *was) {
 			return nil
 		}
 	}
 	return fmt.Errorf("%s has changed the arguments to ones that others have to approve (%s); make the call with these arguments, so that they are asked", t.Editor.ID, ask.Prompt)
+}
+
+// mayDecide reports whether an ask is for who has changed the arguments, or comes to them
+// by its escalation.
+func mayDecide(t *Task, ask agent.Ask) bool {
+	user := t.Info.User
+	terms := agent.Ask{For: slices.Clone(run.Resolve(ask.For, user)), Not: run.Resolve(ask.Not, user)}
+	for _, step := range ask.Escalate {
+		terms.For = append(terms.For, run.Resolve(step.For, user)...)
+	}
+	return terms.May(*t.Editor)
 }
 
 func invoke(ctx context.Context, f func(context.Context, json.RawMessage) (json.RawMessage, error), args json.RawMessage) (out outcome) {
