@@ -30,6 +30,7 @@ nodes:
 edges:
   - {from: idle, on: ping, set: {seen: "${seen + ['ping']}"}}
   - {from: idle, on: collect, to: stamp}
+  - {from: idle, on: skip, to: rest}
   - {from: stamp, to: enough}
   - {from: enough, to: stamp, if: size(seen) < 8}
   - {from: enough, to: rest}
@@ -70,6 +71,33 @@ func TestNoMoreSignalsAreKept(t *testing.T) {
 			t.Fatal(err)
 		}
 		if res := orchestrator.ResultOf(s); res.Status != agent.StatusDone || string(res.JSON) != `["ping","1","2","3","4","5","6","7","last"]` {
+			t.Errorf("it is %s (%s) with %.200s", res.Status, res.Reason, res.JSON)
+		}
+	})
+}
+
+// Also where no more of a signal are kept, it gets to where an edge takes it.
+func TestNoMoreSignalsAreKeptAndAnEdgeTakesOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memorytest.NewStore(nil)
+		o := orchestratortest.Work(t, store, nil, &agent.Agent{Name: "post", Planner: graphOf(t, collects)})
+		id, err := o.Start(t.Context(), orchestrator.Request{Agent: "post"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		long := strings.Repeat("-", 1<<20-3)
+		for _, s := range [][2]string{{"stamp", `"1` + long + `"`}, {"stamp", `"2` + long + `"`}, {"stamp", `"3` + long + `"`}, {"stamp", `"4` + long + `"`}, {"skip", "null"}, {"stamp", `"last"`}} {
+			synctest.Wait()
+			if err := o.Signal(t.Context(), id, s[0], json.RawMessage(s[1]), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		s, err := o.State(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res := orchestrator.ResultOf(s); res.Status != agent.StatusDone || string(res.JSON) != `["last"]` {
 			t.Errorf("it is %s (%s) with %.200s", res.Status, res.Reason, res.JSON)
 		}
 	})
@@ -118,6 +146,15 @@ func TestAThousandSignalsAreKept(t *testing.T) {
 	}
 	if got := tell("ping"); !slices.Equal(got, []string{"stamp"}) {
 		t.Errorf("then it takes all but %v, want stamp", got)
+	}
+	kept := g
+	g = graphOf(t, strings.Replace(collects, "wait: {signal: stamp}, output: {seen: \"${seen + [result.substring(0, 1)]}\"}", "note: none", 1))
+	if got := tell("ping"); len(got) > 0 {
+		t.Errorf("where no node waits for them it takes all but %v", got)
+	}
+	g = kept
+	if got := tell("ping"); !slices.Equal(got, []string{"stamp"}) {
+		t.Errorf("where one does it takes all but %v, want stamp", got)
 	}
 	v.Now = at.Add(time.Hour)
 	if got := tell("ping"); len(got) > 0 {

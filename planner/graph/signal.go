@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fermata-run/fermata/agent"
+	"github.com/fermata-run/fermata/planner/graph/chart"
 )
 
 // kept is a signal that came before a node waited for it.
@@ -27,7 +28,9 @@ const (
 	maxKeptBytes = 4 << 20
 )
 
-// full returns the names of the signals of which no more are kept now, in order.
+// full returns the names of the signals of which no more are kept now, in order. None are
+// kept of what an edge takes where the graph is now, nor of what no node waits for since
+// a migration.
 func (p *planning) full() []string {
 	all, bytes := 0, 0
 	for key, raw := range p.keys {
@@ -48,12 +51,32 @@ func (p *planning) full() []string {
 	}
 	var names []string
 	for name := range count {
-		if count[name] >= maxKept || size[name] >= maxKeptBytes {
+		if (count[name] >= maxKept || size[name] >= maxKeptBytes) && len(p.g.waiting(name)) > 0 && !p.reacts(name) {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
 	return names
+}
+
+// reacts reports whether an edge, which has no condition, takes signals of a name now.
+func (p *planning) reacts(name string) bool {
+	graphs, err := p.g.look(p.keys, p.facts()).listening()
+	if err != nil {
+		return false // the next step says so
+	}
+	takes := func(ce *chart.Edge) bool {
+		e, ok := ce.Tag.(*edge)
+		return ok && e.guard == nil && slices.ContainsFunc(ce.Events, func(d string) bool { return chart.Matches(d, name) })
+	}
+	for _, x := range graphs {
+		for _, n := range x.p.chart.ActiveNodes(x.cfg) {
+			if slices.ContainsFunc(n.Edges, takes) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // listen has the run wait for any signal that no node waits for by its name, but for those
