@@ -33,6 +33,7 @@ type celExpr struct {
 	checked *ast.AST
 	env     *celEnv
 	use     Use
+	counted bool // what an evaluation costs
 }
 
 func (celLanguage) Compile(source string, use Use, env *Env) (Expr, error) {
@@ -50,12 +51,15 @@ func (celLanguage) Compile(source string, use Use, env *Env) (Expr, error) {
 	if kind := checked.OutputType().Kind(); use == Guards && kind != types.BoolKind && kind != types.DynKind {
 		return nil, fmt.Errorf("a condition is true or false, and this is of the type %s: compare it with something", celTypeWords(cel.FormatCELType(checked.OutputType())))
 	}
-	program, err := e.cel.Program(checked, e.programOptions(checked.NativeRep())...)
+	options, counted := e.programOptions(checked.NativeRep())
+	program, err := e.cel.Program(checked, options...)
 	if err != nil {
 		return nil, fmt.Errorf("the expression cannot be made ready: %w", err)
 	}
-	return &celExpr{program: program, checked: checked.NativeRep(), env: e, use: use}, nil
+	return &celExpr{program: program, checked: checked.NativeRep(), env: e, use: use, counted: counted}, nil
 }
+
+var errStepSpent = errors.New("the expressions of this step have done as much already as they may: have fewer loops around them, or a tool that does it")
 
 var errNoStatements = errors.New("CEL has expressions, and neither statements nor places to assign to: use set, with the names of variables")
 
@@ -64,9 +68,10 @@ func (celLanguage) Begin(vars Variables) Session { return &celSession{vars: vars
 // celSession evaluates. It is what CEL asks for the values of names, and decodes only
 // those that an expression uses. It keeps none of them.
 type celSession struct {
-	vars Variables
-	env  *celEnv // of the expression that is being evaluated
-	work celWork // that it may still do
+	vars  Variables
+	env   *celEnv // of the expression that is being evaluated
+	work  celWork // that it may still do
+	spent int     // by all so far: work, and what was counted
 }
 
 func (s *celSession) Eval(x Expr) (v any, err error) {
@@ -79,8 +84,19 @@ func (s *celSession) Eval(x Expr) (v any, err error) {
 	if !ok {
 		return nil, fmt.Errorf("CEL was given an expression of another language, a %T", x)
 	}
-	s.env, s.work = c.env, celWork{left: celMostWork}
-	out, _, err := c.program.Eval(s)
+	work := celMostWork
+	if s.spent >= celMostSession {
+		if c.counted {
+			return nil, errStepSpent
+		}
+		work = celFewWork
+	}
+	s.env, s.work = c.env, celWork{left: work}
+	out, details, err := c.program.Eval(s)
+	s.spent += work - s.work.left
+	if cost := details.ActualCost(); cost != nil {
+		s.spent += int(*cost)
+	}
 	if err != nil {
 		return nil, c.explain(err, s)
 	}

@@ -11,15 +11,17 @@ import (
 // operation, and more for those that go through long values. A celWork counts what
 // CEL counts only once it has been done.
 const (
-	celMostNodes    = 5_000     // parts of an expression, macros expanded
-	celMostNesting  = 6         // comprehensions, such as map and filter, in each other or on each other
-	celMostDepth    = 100       // of parentheses and the like
-	celMostCost     = 2_000_000 // some tenths of a second
-	celMostWork     = 5_000_000 // some tenths of a second
-	celMostSize     = 1_000_000 // of a value whose size is counted
-	celLongestRange = 100_000   // of lists.range
-	celLargestRegex = 1_000     // instructions of a regular expression
-	celFewNodes     = 50        // parts of an expression whose cost is not counted
+	celMostNodes    = 5_000      // parts of an expression, macros expanded
+	celMostNesting  = 6          // comprehensions, such as map and filter, in each other or on each other
+	celMostDepth    = 100        // of parentheses and the like
+	celMostCost     = 2_000_000  // some tenths of a second
+	celMostWork     = 5_000_000  // some tenths of a second
+	celMostSession  = 50_000_000 // of cost and work of all expressions of a graph for one input of a step
+	celFewWork      = 10_000     // that one may do whose cost is not counted, also when that has been done
+	celMostSize     = 1_000_000  // of a value whose size is counted
+	celLongestRange = 100_000    // of lists.range
+	celLargestRegex = 1_000      // instructions of a regular expression
+	celFewNodes     = 50         // parts of an expression whose cost is not counted
 )
 
 // celBounds are the bounds that hold for the environment.
@@ -44,15 +46,15 @@ func celBounds() []cel.EnvOption {
 
 // programOptions returns how an expression is run. One that is short, and goes through
 // nothing, ends soon by itself: what it costs is not counted.
-func (e *celEnv) programOptions(a *ast.AST) []cel.ProgramOption {
-	opts := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize), cel.CustomDecoratorV2(e.decorate(a.TypeMap()))}
+func (e *celEnv) programOptions(a *ast.AST) (opts []cel.ProgramOption, counted bool) {
+	opts = []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize), cel.CustomDecoratorV2(e.decorate(a.TypeMap()))}
 	nodes, loops := 0, false
 	ast.PostOrderVisit(a.Expr(), ast.NewExprVisitor(func(x ast.Expr) {
 		nodes++
 		loops = loops || x.Kind() == ast.ComprehensionKind
 	}))
-	if loops || nodes > celFewNodes {
+	if counted = loops || nodes > celFewNodes; counted {
 		opts = append(opts, cel.CostLimit(celMostCost))
 	}
-	return opts
+	return opts, counted
 }

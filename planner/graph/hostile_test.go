@@ -109,5 +109,47 @@ edges: [{from: a, to: end}, {from: a, on: error.execution, to: too-much}]
 			t.Errorf("%.80s…: it has ended: %v, %v (%v)", do, st != nil && st.Ended, st != nil && st.Failed != nil, err)
 		}
 	}
+	for do, want := range map[string]string{
+		`{set: {n: "${l.exists(x, s.contains('b')) ? 1 : 2}"}}`: "the expressions of this step have done as much already as they may",
+		`{set: {n: "${s.contains('bb') ? 1 : 2}"}}`:             "too much",
+	} {
+		d, err := graph.Parse(fmt.Appendf(nil, text, loops(do, 4)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Data[2].Value = large
+		g, err := graph.New(d, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, err := g.Next(keys{}, graph.Facts{}, graph.Input{Start: &graph.Start{}})
+		if err != nil || !st.Ended || st.Failed == nil || !strings.Contains(st.Failed.Message, want) {
+			t.Errorf("%s: it has failed: %v (%v)", do, st != nil && st.Failed != nil, err)
+		}
+	}
 	goesOn(t, graphOf(t, fmt.Sprintf(text, loops(`{set: {n: "${n + 1}"}}`, 4))), keys{}, happening{"start", "1"}, happening{"1 returned", "end 10000"})
+}
+
+// How much is done for one event is bounded, and not for all that come at once.
+func TestManyEventsThatDoMuch(t *testing.T) {
+	const text = `
+graph: g
+data: [{id: n, type: int, value: 0}, {id: l, type: list, value: [1,2,3,4,5,6,7,8,9,10]}]
+nodes: [{id: a}, {id: end, final: true}]
+edges:
+  - {from: a, on: stop, to: end}
+  - {from: a, on: go, do: [%s]}
+`
+	do := `{set: {n: "${n + 1}"}}`
+	for range 5 {
+		do = `{each: "${l}", then: [` + do + `]}`
+	}
+	in := []graph.Input{{Start: &graph.Start{}}}
+	for range 12 {
+		in = append(in, graph.Input{Event: &graph.Event{Name: "go"}})
+	}
+	st, err := graphOf(t, fmt.Sprintf(text, do)).Next(keys{}, graph.Facts{}, in...)
+	if err != nil || st.Ended || string(st.Keys["v/n"]) != "1200000" {
+		t.Errorf("got %v, %v", err, st)
+	}
 }

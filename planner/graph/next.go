@@ -79,8 +79,8 @@ func (f *Failure) String() string {
 // maxEvents is how many events a step may send itself.
 const maxEvents = 10_000
 
-// maxDone is how much a step may do by the way, in entries, exits and edges: things,
-// and what it says, emits and logs, which is kept until the step is over, as one more
+// maxDone is how much a step may do by the way for one input, in entries, exits and edges:
+// things, and what it says, emits and logs, which is kept until the step is over, as one more
 // for every hundred bytes.
 const maxDone = 1_000_000
 
@@ -122,6 +122,7 @@ func (g *Graph) Next(keys map[string]json.RawMessage, facts Facts, in ...Input) 
 	}
 	before := st.run
 	for i := range in {
+		st.afresh()
 		if err := st.take(&in[i]); err != nil {
 			return nil, fmt.Errorf("graph %s: %w", g.name, err)
 		}
@@ -241,6 +242,16 @@ func (st *step) does(n int) error {
 		return fmt.Errorf("more is done by the way in one step than the %d things that may be: have fewer loops in each other, or a tool that does it", maxDone)
 	}
 	return nil
+}
+
+// afresh begins to count what is done: how many inputs come at once is chance.
+func (st *step) afresh() {
+	st.done = 0
+	for _, x := range st.insts {
+		if s, ok := x.sess.(*celSession); ok {
+			s.spent = 0
+		}
+	}
 }
 
 // later has something done when the macrostep that goes on is complete.
