@@ -444,6 +444,7 @@ func (ad *admission) admitPeople() error {
 		case len(vain) > 0:
 			a.Refuse = fmt.Sprintf("nobody could answer it: it is for %s, and none of these may decide it", strings.Join(vain, ", "))
 		default:
+			a.Ask = ad.withEnd(a.Ask)
 			continue
 		}
 		a.Ask, a.Approval, a.Schema, a.Output = nil, "", nil, nil
@@ -454,15 +455,28 @@ func (ad *admission) admitPeople() error {
 // inVain returns for whom an ask is without an end, if none of them may answer it; nil
 // otherwise.
 func (ad *admission) inVain(ask *agent.Ask) []string {
-	people, timed := ask.For, ask.Within > 0 || !ask.Due.IsZero()
-	if n := len(ask.Escalate); timed && n > 0 {
-		people, timed = ask.Escalate[n-1].For, ask.Escalate[n-1].Within > 0
-	}
-	people, not := Resolve(people, ad.view.User), Resolve(ask.Not, ad.view.User)
-	if timed || slices.ContainsFunc(people, func(p string) bool { return !slices.Contains(not, p) }) {
+	if ask.Within > 0 || !ask.Due.IsZero() || ad.mayOneOf(ask.For, ask.Not) {
 		return nil
 	}
-	return people
+	return Resolve(ask.For, ad.view.User)
+}
+
+// mayOneOf reports whether one of those whom an ask is for may answer it.
+func (ad *admission) mayOneOf(people, not []string) bool {
+	people, not = Resolve(people, ad.view.User), Resolve(not, ad.view.User)
+	return slices.ContainsFunc(people, func(p string) bool { return !slices.Contains(not, p) })
+}
+
+// withEnd leaves out the last step of an escalation where it is without an end, and for
+// people who may not decide it: those before them may, and if they do not, it expires.
+func (ad *admission) withEnd(ask *agent.Ask) *agent.Ask {
+	n := len(ask.Escalate)
+	if n == 0 || ask.Escalate[n-1].Within > 0 || ad.mayOneOf(ask.Escalate[n-1].For, ask.Not) {
+		return ask
+	}
+	ended := *ask
+	ended.Escalate = ask.Escalate[:n-1]
+	return &ended
 }
 
 func namesUser(ask *agent.Ask) bool {
