@@ -84,23 +84,27 @@ const maxEvents = 10_000
 // for every hundred bytes.
 const maxDone = 1_000_000
 
+// maxInvoked is how many graphs a step may invoke for one input.
+const maxInvoked = 1000
+
 // step is a call of Next.
 type step struct {
-	g      *Graph
-	s      *saved
-	facts  Facts
-	out    *Step
-	insts  map[string]*instance
-	run    runKey
-	queue  []func() error
-	count  int
-	done   int
-	bad    error                // what is saved and cannot be read, found where no error can be returned
-	acts   map[string]*record   // by number; read so far
-	all    bool                 // acts has all of them
-	lists  map[string][]any     // items of Each; read so far
-	stands map[string]*standing // how they stand; looked at so far
-	moved  bool                 // a node was entered
+	g       *Graph
+	s       *saved
+	facts   Facts
+	out     *Step
+	insts   map[string]*instance
+	run     runKey
+	queue   []func() error
+	count   int
+	done    int
+	invoked int
+	bad     error                // what is saved and cannot be read, found where no error can be returned
+	acts    map[string]*record   // by number; read so far
+	all     bool                 // acts has all of them
+	lists   map[string][]any     // items of Each; read so far
+	stands  map[string]*standing // how they stand; looked at so far
+	moved   bool                 // a node was entered
 }
 
 // runKey is what is saved of the whole.
@@ -246,7 +250,7 @@ func (st *step) does(n int) error {
 
 // afresh begins to count what is done: how many inputs come at once is chance.
 func (st *step) afresh() {
-	st.done = 0
+	st.done, st.invoked = 0, 0
 	for _, x := range st.insts {
 		if s, ok := x.sess.(*celSession); ok {
 			s.spent = 0

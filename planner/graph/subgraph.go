@@ -68,7 +68,7 @@ func (p *program) takes(input json.RawMessage) error {
 }
 
 // child makes a sub-graph that has yet to start. Which graph an invocation runs may be
-// known only now, so that nothing but the bound keeps one from running itself.
+// known only now, so that nothing but these bounds keeps one from running itself.
 func (st *step) child(x *instance, u up) (*instance, error) {
 	p := x.p.graphOf(u.Graph)
 	if p == nil {
@@ -76,6 +76,11 @@ func (st *step) child(x *instance, u up) (*instance, error) {
 	}
 	if deep := len(x.path()) + 1; deep > maxNesting {
 		return nil, fmt.Errorf("the graph %q would run %d deep in others, and at most %d are taken: a graph that runs itself does not end", u.Graph, deep, maxNesting)
+	}
+	if u.Invoke != "" {
+		if st.invoked++; st.invoked > maxInvoked {
+			return nil, fmt.Errorf("the graph %q would be one more than the %d that may be invoked in one step: a graph that runs itself does not end", u.Graph, maxInvoked)
+		}
 	}
 	c := &instance{st: st, id: "i" + st.number(), p: p, up: &u, cfg: &chart.Configuration{}}
 	st.insts[c.id] = c
