@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/fermata-run/fermata/agent"
 	"github.com/fermata-run/fermata/memory"
@@ -109,13 +110,14 @@ func (o *Orchestrator) eraseAll(ctx context.Context, t *Tree) (erased int, err e
 	return erased, err
 }
 
-// tellErased tells the parent of a run that is to be erased.
+// tellErased tells the parent of a run that is to be erased. The run may go on until it
+// is, and tell the parent of that; so this letter has a number above all of its others.
 func (o *Orchestrator) tellErased(ctx context.Context, s *run.State) error {
 	if s.Parent == nil || s.Ended && len(s.Outbox) == 0 {
 		return nil
 	}
 	err := o.input(ctx, s.Parent.Run, &run.Reported{
-		Action: s.Parent.Action, Run: s.Run, N: s.Seq + 1,
+		Action: s.Parent.Action, Run: s.Run, N: math.MaxInt64,
 		Report: run.Report{Status: agent.StatusFailed, Reason: "the run was erased"}, Usage: s.Spent.Usage,
 	})
 	var refused *agent.Refusal

@@ -650,3 +650,43 @@ func TestRequestDeadline(t *testing.T) {
 		})
 	})
 }
+
+// afterRead is a store that has something happen when a run was read.
+type afterRead struct {
+	memory.Store
+	run  agent.RunID
+	then func()
+}
+
+func (s *afterRead) Read(c ctx, id agent.RunID, o memory.ReadOptions) (*memory.Log, error) {
+	log, err := s.Store.Read(c, id, o)
+	if id == s.run {
+		s.then()
+	}
+	return log, err
+}
+
+// The parent of an erased delegate is told, also where the delegate goes on and
+// says so between the look at it and its end.
+func TestEraseWhileADelegateGoesOn(t *testing.T) {
+	inLab(t, func(l *lab) {
+		waits := plan(func(*agent.View) *agent.Move {
+			return &agent.Move{Actions: []agent.Action{{Kind: agent.ActWait, Name: "go"}, {Kind: agent.ActWait, Name: "never"}}, Again: agent.AtEachClosing}
+		})
+		l.work(nil, manager(&agent.Agent{Name: "billing", Planner: waits}, "go"))
+		id := l.start("go")
+		l.rests(id, agent.StatusWaiting)
+		child := childOf(l, id, 0)
+		store := &afterRead{Store: l.store.Another(), run: child, then: sync.OnceFunc(func() {
+			l.must(l.client.Signal(l.Context(), child, "go", nil, nil))
+			l.after(time.Minute)
+		})}
+		o, err := orchestrator.New(store, nil, nil)
+		l.must(err)
+		l.must(o.Erase(l.Context(), child))
+		l.after(time.Minute)
+		if res := orchestrator.ResultOf(l.state(id)); res.Status != agent.StatusIdle || res.Text != "failed: it failed: the run was erased" {
+			l.Errorf("the parent is %s and was told %q\n%s", res.Status, res.Text, l.log(id))
+		}
+	})
+}
