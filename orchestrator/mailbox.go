@@ -108,10 +108,38 @@ func (o *Orchestrator) unsubscribe(ctx context.Context, s *run.State) error {
 	return nil
 }
 
+// endMailbox ends a mailbox that is to be erased, so that whoever begins to wait
+// meanwhile, or posts, begins the next one. One that was erased already is no error.
+func (o *Orchestrator) endMailbox(ctx context.Context, id agent.RunID) error {
+	for {
+		err := o.tryEndMailbox(ctx, id)
+		switch {
+		case errors.Is(err, memory.ErrErased):
+			return nil
+		case !errors.Is(err, memory.ErrConflict) || ctx.Err() != nil:
+			return err
+		}
+	}
+}
+
+func (o *Orchestrator) tryEndMailbox(ctx context.Context, id agent.RunID) error {
+	j, err := read(ctx, o.store, id, true, nil)
+	if err != nil || j.state.Ended {
+		return err
+	}
+	if err := judgeErase(j.state); err != nil {
+		return err
+	}
+	if _, err := j.add(newRecordID(), &run.Cancelled{Reason: "it is erased"}); err != nil {
+		return err
+	}
+	return j.commit(ctx, "")
+}
+
 // judgeErase refuses to erase a mailbox at which something waits, and which would wait
 // for ever.
 func judgeErase(s *run.State) error {
-	if s.Mailbox == nil || len(s.Mailbox.Waiting) == 0 && len(s.Outbox) == 0 {
+	if len(s.Mailbox.Waiting) == 0 && len(s.Outbox) == 0 {
 		return nil
 	}
 	return agent.Refuse(agent.RefusedConflict, "run %s is the mailbox of the signal %q with the key %q, for which runs wait; cancel them first", s.Run, s.Mailbox.Name, s.Mailbox.Key)

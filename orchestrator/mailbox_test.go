@@ -530,3 +530,41 @@ func TestMailboxWithMuchToDo(t *testing.T) {
 		}
 	})
 }
+
+// A run that begins to wait as a mailbox is erased is not forgotten: either that one stays,
+// or the next one knows of it.
+func TestEraseOfAMailboxAsARunBeginsToWait(t *testing.T) {
+	erases := func(t *testing.T, begins func(s *afterRead, then func()), refused bool) {
+		t.Helper()
+		inLab(t, func(l *lab) {
+			l.work(nil, waiter())
+			l.post("7", "1", nil)
+			l.start("7") // and takes it
+			l.after(time.Second)
+			var waits agent.RunID
+			store := &afterRead{Store: l.store.Another(), run: mailbox("7", 0)}
+			begins(store, sync.OnceFunc(func() {
+				waits = l.start("7")
+				l.after(time.Second)
+			}))
+			o, err := orchestrator.New(store, nil, nil)
+			l.must(err)
+			if err := o.Erase(l.Context(), mailbox("7", 0)); refused {
+				l.refused(err, agent.RefusedConflict)
+			} else {
+				l.must(err)
+			}
+			l.post("7", "2", nil)
+			l.after(time.Second)
+			if res := orchestrator.ResultOf(l.state(waits)); res.Text != "returned 2" {
+				l.Errorf("the run is %s and says %q\n%s", res.Status, res.Text, l.log(waits))
+			}
+		})
+	}
+	t.Run("before its end", func(t *testing.T) {
+		erases(t, func(s *afterRead, then func()) { s.then = then }, true)
+	})
+	t.Run("after its end", func(t *testing.T) {
+		erases(t, func(s *afterRead, then func()) { s.erase = then }, false)
+	})
+}

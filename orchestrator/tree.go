@@ -83,8 +83,10 @@ func (o *Orchestrator) Erase(ctx context.Context, id agent.RunID) error {
 	if err != nil {
 		return err
 	}
-	if err := judgeErase(t.State); err != nil {
-		return err
+	if t.State.Mailbox != nil {
+		if err := o.endMailbox(ctx, id); err != nil {
+			return err
+		}
 	}
 	if err := o.tellErased(ctx, t.State); err != nil {
 		return err

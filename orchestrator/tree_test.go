@@ -651,16 +651,24 @@ func TestRequestDeadline(t *testing.T) {
 	})
 }
 
-// afterRead is a store that has something happen when a run was read.
+// afterRead is a store that has something happen when a run was read, and before it is
+// erased.
 type afterRead struct {
 	memory.Store
-	run  agent.RunID
-	then func()
+	run         agent.RunID
+	then, erase func() // nil is nothing
+}
+
+func (s *afterRead) Erase(c ctx, id agent.RunID) error {
+	if id == s.run && s.erase != nil {
+		s.erase()
+	}
+	return s.Store.Erase(c, id)
 }
 
 func (s *afterRead) Read(c ctx, id agent.RunID, o memory.ReadOptions) (*memory.Log, error) {
 	log, err := s.Store.Read(c, id, o)
-	if id == s.run {
+	if id == s.run && s.then != nil {
 		s.then()
 	}
 	return log, err

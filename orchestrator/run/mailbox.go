@@ -140,6 +140,11 @@ func (s *State) mail(r *Record) {
 		s.retried(r, e)
 	case *Stuck:
 		s.stuck(r, e)
+	case *Cancelled: // it is about to be erased, with what it keeps
+		if m := s.Mailbox; s.Ending == nil && len(m.Waiting) == 0 && len(s.Outbox) == 0 {
+			m.Kept = nil
+			s.end(r, &End{Status: agent.StatusCancelled, Reason: e.Reason}, agent.Cancelled)
+		}
 	}
 	s.handOut()
 	s.sweep()
