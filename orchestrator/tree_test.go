@@ -426,6 +426,28 @@ func TestWatchTree(t *testing.T) {
 			h.from(l, child, 1) // which was given its task after that
 		})
 	})
+	t.Run("by one who is slow", func(t *testing.T) {
+		inLab(t, func(l *lab) {
+			id := l.start("go")
+			seqs := map[agent.RunID]int64{}
+			for ev, err := range l.client.Watch(l.Context(), id, &orchestrator.WatchOptions{Tree: true, Until: orchestrator.TurnEnd}) {
+				l.must(err)
+				if len(seqs) == 0 { // meanwhile all of it begins and ends
+					l.work(nil, manager(middle("billing", named("lookup", quick), "look it up"), "find out"))
+					l.rests(id, agent.StatusIdle)
+				}
+				if ev.Record != nil {
+					seqs[ev.Run] = ev.Record.Seq
+				}
+			}
+			child := childOf(l, id, 0)
+			for _, r := range []agent.RunID{id, child, childOf(l, child, 0)} {
+				if seqs[r] != l.state(r).Seq {
+					l.Errorf("of run %s it was told up to the record %d, want %d", r, seqs[r], l.state(r).Seq)
+				}
+			}
+		})
+	})
 	t.Run("only the run", func(t *testing.T) {
 		begin(t, func(l *lab, id, child, _ agent.RunID) {
 			for ev, err := range l.client.Watch(l.Context(), id, &orchestrator.WatchOptions{Until: orchestrator.TurnEnd}) {

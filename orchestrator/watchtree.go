@@ -21,7 +21,8 @@ type grove struct {
 	group  conc.WaitGroup
 	stands map[agent.RunID]*stand // of the runs that are watched
 
-	outlives map[agent.RunID]bool // delegates that go on when their parent ends
+	outlives map[agent.RunID]bool   // delegates that go on when their parent ends
+	given    map[agent.RunID]afield // tasks of which it was told, and not yet that they have begun
 }
 
 // heard is what one of the watches has to say: an event, or, without one, only how
@@ -73,7 +74,7 @@ func standOf(s *run.State) *stand {
 }
 
 func newGrove(o *Orchestrator, root agent.RunID, opts *WatchOptions) *grove {
-	return &grove{o: o, root: root, opts: opts, heard: make(chan heard), stands: map[agent.RunID]*stand{}, outlives: map[agent.RunID]bool{}}
+	return &grove{o: o, root: root, opts: opts, heard: make(chan heard), stands: map[agent.RunID]*stand{}, outlives: map[agent.RunID]bool{}, given: map[agent.RunID]afield{}}
 }
 
 // watch yields what happens, until yield returns false, ctx ends, or the root is
@@ -111,15 +112,15 @@ func (g *grove) take(ctx context.Context, h heard, yield func(Event, error) bool
 	}
 	if h.event != nil {
 		g.stands[h.run] = &stand{} // where a log is read on, its end is not known yet: there the run may stand otherwise
+		if g.opts.Tree {
+			g.follow(ctx, h)
+		}
 		return yield(*h.event, nil)
 	}
 	g.stands[h.run] = standOf(h.state)
 	for _, c := range g.stands[h.run].afield {
 		if g.stands[c.child] == nil && c.begun {
-			w := &watcher{o: g.o, id: c.child, opts: &WatchOptions{Until: RunEnd}}
-			g.outlives[c.child] = c.outlives
-			w.late = h.run == g.root && c.seq <= g.opts.After
-			g.add(ctx, c.child, w)
+			g.addChild(ctx, h.run, c)
 		}
 	}
 	switch g.opts.Until {
@@ -129,6 +130,40 @@ func (g *grove) take(ctx context.Context, h heard, yield func(Event, error) bool
 		return !g.stands[g.root].over || !g.over()
 	}
 	return true
+}
+
+// follow watches a delegate from the record on that tells of its beginning, as it may
+// have ended where the log does. That record may be its own report.
+func (g *grove) follow(ctx context.Context, h heard) {
+	if h.event.Record == nil {
+		return
+	}
+	var begun agent.RunID
+	switch e := h.event.Record.Event.(type) {
+	case *run.Moved:
+		for _, c := range standOf(h.state).afield {
+			if c.seq == h.event.Record.Seq {
+				g.given[c.child] = c
+			}
+		}
+	case *run.Delivered:
+		if e.Error == "" {
+			begun = e.To
+		}
+	case *run.Reported:
+		begun = e.Run
+	}
+	c, ok := g.given[begun]
+	if delete(g.given, begun); ok && g.stands[begun] == nil {
+		g.addChild(ctx, h.run, c)
+	}
+}
+
+func (g *grove) addChild(ctx context.Context, parent agent.RunID, c afield) {
+	w := &watcher{o: g.o, id: c.child, opts: &WatchOptions{Until: RunEnd}}
+	g.outlives[c.child] = c.outlives
+	w.late = parent == g.root && c.seq <= g.opts.After
+	g.add(ctx, c.child, w)
 }
 
 // add watches one more run.
