@@ -26,7 +26,7 @@ import (
 // the log, and bytes of the store. Both are linear if the figures of 1,000 are those
 // of 100.
 //
-//	go test -run XXX -bench Nodes -benchtime 3x ./planner/graph
+//	go test -run "^$" -bench Nodes -benchtime 3x ./planner/graph
 func BenchmarkNodes(b *testing.B) {
 	for _, shape := range []struct {
 		name string
