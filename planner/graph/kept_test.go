@@ -87,7 +87,7 @@ func (s *surroundings) checkKept(st *graph.Step, in []graph.Input) {
 		if here(k.data) {
 			return false
 		}
-		return strings.Contains(took, k.data) || s.unplanned[k.name]
+		return strings.Contains(took, k.data) || s.left[k.name]
 	}
 	s.kept = slices.DeleteFunc(s.kept, func(k *keptSignal) bool {
 		expired := k.expired(s.now)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -192,7 +193,10 @@ func TestLinkOutOfTheFolder(t *testing.T) {
 	write("secret.txt", "secret")
 	write("in/a.scxml", in("<datamodel><data id='a' src='link.txt'/></datamodel><state/>"))
 	if err := os.Symlink(filepath.Join(dir, "secret.txt"), filepath.Join(dir, "in", "link.txt")); err != nil {
-		t.Skip("this file system has no links")
+		if runtime.GOOS == "windows" {
+			t.Skip("links need a privilege here")
+		}
+		t.Fatal(err)
 	}
 	if _, err := scxml.LoadFile(filepath.Join(dir, "in", "a.scxml"), nil); err == nil || !strings.Contains(err.Error(), "escapes") {
 		t.Errorf("a link out of the folder: %v", err)
